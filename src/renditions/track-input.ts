@@ -1,4 +1,4 @@
-import type { PacketDetails, TrackClock } from '../media/rtp/media-clock.ts';
+import { NO_DETAILS, type PacketDetails, type TrackClock } from '../media/rtp/media-clock.ts';
 import { ReorderBuffer } from '../media/rtp/reorder-buffer.ts';
 import { parseRtpPacket, type RtpPacket } from '../media/rtp/rtp-packet.ts';
 import type { AudioTrack, TrackSubscription, VideoTrack } from '../streams/live-stream.ts';
@@ -93,8 +93,8 @@ export class TrackInput {
     if (!packet) return;
     const nowMs = this.#now();
     const { timestamp, sequenceNumber } = packet;
-    const details = this.#handlers.details ? this.#handlers.details(packet) : {};
-    if (details) this.clock.arrival(timestamp, nowMs, { ...details, sequenceNumber });
+    const details = this.#handlers.details ? this.#handlers.details(packet) : NO_DETAILS;
+    if (details) this.clock.arrival(timestamp, nowMs, details, sequenceNumber);
     else this.clock.skip(sequenceNumber);
     if (this.clock.isUndecided(nowMs) && this.#undecided.length < MAX_PACKETS_HELD) {
       this.#undecided.push(packet);

@@ -4,7 +4,7 @@ import { DecodeTimes } from '../media/rtp/decode-times.ts';
 import type { Depacketizer, Frame } from '../media/rtp/depacketizer.ts';
 import { H264Order } from '../media/rtp/h264-order.ts';
 import { H264Depacketizer, type AccessUnit } from '../media/rtp/h264.ts';
-import type { TrackClock } from '../media/rtp/media-clock.ts';
+import { NO_DETAILS, type TrackClock } from '../media/rtp/media-clock.ts';
 import type { RtpPacket } from '../media/rtp/rtp-packet.ts';
 import type { VideoFrame } from '../media/rtp/video-frame.ts';
 import { Vp8Depacketizer } from '../media/rtp/vp8.ts';
@@ -114,7 +114,7 @@ export class VideoInput implements VideoSource {
   ): Promise<VideoInput> {
     const video = new VideoInput(track, time, limit, sink);
     const handlers: TrackInputHandlers = {
-      details: (packet) => (video.#packetOrder ? video.#packetOrder.read(packet) : {}),
+      details: (packet) => (video.#packetOrder ? video.#packetOrder.read(packet) : NO_DETAILS),
       packet: (packet, nowMs) => video.#take(packet, nowMs),
       lost: () => {
         video.#depacketizer.lost(now());

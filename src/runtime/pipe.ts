@@ -1,7 +1,11 @@
+import { readSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { Ticker } from './ticker.ts';
 
 /** Node's internal handle of a child's pipe. Undocumented. */
 interface PipeHandle {
+  /** Its file descriptor, which does not block. */
+  readonly fd: number;
   /** Total number of bytes read. */
   readonly bytesRead: number;
   /**
@@ -29,13 +33,20 @@ export interface DirectReadOptions {
 const NEARLY_FULL = 48 * 1024;
 /** While a full pipe is emptied, a read of less is the last one. Bytes. */
 const EMPTY = 12 * 1024;
+/** At most this much is read at once: more than a pipe holds. */
+const MAX_READ = 256 * 1024;
+/** After so many batches without data the event loop waits for the next data. */
+const EMPTY_BATCHES = 10;
+
+/** What all pipes are read into. */
+const scratch = Buffer.allocUnsafeSlow(MAX_READ);
 
 /**
  * Passes what is read from the pipe of a child process to `read` without the pipe's stream, whose buffers, events and
  * `process.nextTick` cost more than everything that is done with a packet. The end of the pipe and errors still reach
  * the stream.
  *
- * Between two reads the pipe pauses for `batchMs`. Each packet would wake the process otherwise, and a wake-up costs
+ * While data flows, the pipe is read every `batchMs`. Each packet would wake the process otherwise, and a wake-up costs
  * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. A pipe that was
  * nearly full is read again at once, so that its writer does not have to queue and a large key frame does not wait for
  * several batches.
@@ -49,25 +60,38 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
   if (!isPipeHandle(handle)) return 'the stream has no handle that can be read directly';
   const { onread } = handle;
   let before = handle.bytesRead;
-  let emptying = false;
   let direct = true;
-  let timer: NodeJS.Timeout | undefined;
+  let emptying: NodeJS.Timeout | undefined;
+  let emptyBatches = 0;
+  let stopBatches: (() => void) | undefined;
 
+  const take = (data: Buffer): void => {
+    try {
+      read(data);
+    } catch (error) {
+      failed('what was read could not be processed', error);
+    }
+  };
+  const stop = (): void => {
+    stopBatches?.();
+    stopBatches = undefined;
+    clearTimeout(emptying);
+    emptying = undefined;
+  };
+  /** Node reads what comes next, the end and errors. */
   const resume = (): void => {
+    stop();
     if (!pipe.destroyed) handle.readStart();
   };
-  const fallBack = (reason: string): void => {
-    direct = false;
-    clearTimeout(timer);
-    failed(reason);
-    resume();
-  };
-  const pauseAfter = (length: number): void => {
-    emptying = length >= NEARLY_FULL || (emptying && length >= EMPTY);
-    if (emptying) return;
-    handle.readStop();
-    if (timer) timer.refresh();
-    else timer = setTimeout(resume, batchMs);
+  const readBatch = (): void => {
+    const wasFull = emptying !== undefined;
+    emptying = undefined;
+    const length = readAvailable(handle.fd);
+    if (length === undefined || length === 0) return resume();
+    if (length > 0) take(Buffer.from(scratch.subarray(0, length)));
+    emptyBatches = length > 0 ? 0 : emptyBatches + 1;
+    if (emptyBatches > EMPTY_BATCHES) resume();
+    else if (length >= (wasFull ? EMPTY : NEARLY_FULL) && stopBatches) emptying = setTimeout(readBatch, 2);
   };
 
   handle.onread = function (memory) {
@@ -75,18 +99,27 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
     const length = this.bytesRead - before;
     before += length;
     if (!(memory instanceof ArrayBuffer) || !(length >= 0 && length <= memory.byteLength)) {
-      fallBack(`a read of ${length} bytes does not fit its memory`);
+      direct = false;
+      failed(`a read of ${length} bytes does not fit its memory`);
       return onread.call(this, memory);
     }
-    try {
-      read(Buffer.from(memory, 0, length));
-    } catch (error) {
-      failed('what was read could not be processed', error);
-    }
-    if (batchMs > 0) pauseAfter(length);
+    take(Buffer.from(memory, 0, length));
+    if (batchMs === 0 || pipe.destroyed) return;
+    handle.readStop();
+    emptyBatches = 0;
+    stopBatches ??= Ticker.every(batchMs).listen(() => !emptying && readBatch());
   };
-  pipe.once('close', () => clearTimeout(timer));
+  pipe.once('close', stop);
   return undefined;
+}
+
+/** @returns the number of bytes in {@link scratch}; -1: there are none at present; `undefined`: the pipe is broken */
+function readAvailable(fd: number): number | undefined {
+  try {
+    return readSync(fd, scratch);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? -1 : undefined;
+  }
 }
 
 function isPipeHandle(handle: Partial<PipeHandle> | null | undefined): handle is PipeHandle {
@@ -94,6 +127,8 @@ function isPipeHandle(handle: Partial<PipeHandle> | null | undefined): handle is
     typeof handle?.onread === 'function' &&
     typeof handle.readStart === 'function' &&
     typeof handle.readStop === 'function' &&
-    typeof handle.bytesRead === 'number'
+    typeof handle.bytesRead === 'number' &&
+    typeof handle.fd === 'number' &&
+    handle.fd >= 0
   );
 }

@@ -1,6 +1,7 @@
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { Ticker } from '../runtime/ticker.ts';
 import { isFlowing, LostSource, SOURCE_POLL_MS } from './lost-source.ts';
 import type { ProducerForm } from './producer-track.ts';
 import type { UnknownPacket } from './unknown-packets.ts';
@@ -55,10 +56,9 @@ export function watchSources(options: SourceWatchOptions): () => void {
     // Layers have SSRCs that the offer does not name.
     .filter(({ producer }) => producer.type === 'simple')
     .map((track) => new SourceWatch(track, options));
-  const timer = setInterval(() => {
+  return Ticker.every(SOURCE_POLL_MS).listen(() => {
     for (const watch of watches) watch.poll();
-  }, SOURCE_POLL_MS).unref();
-  return () => clearInterval(timer);
+  });
 }
 
 /** One track of {@link watchSources}. */

@@ -24,7 +24,7 @@ export const network = {
   rtc_port: port.default(10000),
   rtc_workers: integer(1, 64).default(1),
   /** Milliseconds: see `runtime/pipe.ts`. */
-  media_batch_ms: integer(0, 50).default(7),
+  media_batch_ms: integer(0, 50).default(36),
   /** Announced to WHIP and WHEP clients; the gateway itself uses none. */
   ice_servers: iceServers.default([]),
 };

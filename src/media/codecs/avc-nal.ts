@@ -7,8 +7,11 @@ export const NAL_PPS = 8;
 
 export const nalType = (nalUnit: Buffer): number => nalUnit[0]! & 0x1f;
 
-/** Removes the 03 of every 00 00 03 (H.264, 7.4.1.1). */
+const EMULATION_PREVENTION = Buffer.from([0, 0, 3]);
+
+/** Removes the 03 of every 00 00 03 (H.264, 7.4.1.1). @returns the same bytes where there is none */
 export function removeEmulationPrevention(bytes: Buffer): Buffer {
+  if (!bytes.includes(EMULATION_PREVENTION)) return bytes;
   const clean = Buffer.alloc(bytes.length);
   let length = 0;
   let zeros = 0;

@@ -171,7 +171,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     const changed = keyFrame ? NO_UNITS : this.#changedSets;
     this.#changedSets = [];
     this.#unusable = undefined;
-    const { parameterSets } = this;
+    const parameterSets = keyFrame ? this.parameterSets : undefined;
     const bringsSps = this.#spsInUnit;
     return {
       keyFrame,
@@ -179,7 +179,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       order: this.#hasSlice && this.#slice ? this.#order.next(this.#slice, this.#sets) : undefined,
       nalUnits: changed.length > 0 ? [...changed, ...this.#nalUnits] : this.#nalUnits,
       ...(keyFrame && { bringsSps }),
-      ...(keyFrame && parameterSets && { parameterSets }),
+      ...(parameterSets && { parameterSets }),
     };
   }
 

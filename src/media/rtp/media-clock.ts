@@ -13,7 +13,7 @@ import {
 import { meanOf } from './statistics.ts';
 import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
-export { TrackClock, type PacketDetails, type SenderReportTimes, type TrackKind } from './track-clock.ts';
+export { NO_DETAILS, TrackClock, type PacketDetails, type SenderReportTimes, type TrackKind } from './track-clock.ts';
 
 /** How fast all tracks follow a change of the network delay: inaudible. */
 const SHARED_SLEW = 0.02;

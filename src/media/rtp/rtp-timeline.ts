@@ -64,19 +64,6 @@ const MAX_SEQUENCE_DISTANCE = 3000;
 /** What a packet says about the timestamps: it continues them, is old, or begins or confirms other ones. */
 export type Arrival = 'continues' | 'old' | 'begins' | 'restarts';
 
-/** What a packet says of its place besides its timestamp. */
-export interface PacketPlace {
-  /** `undefined`: not known. */
-  readonly sequenceNumber?: number | undefined;
-  /**
-   * Where its frame is in the order of presentation, in frames. `undefined`: not known, or said by another packet of the
-   * frame.
-   */
-  readonly order?: number | undefined;
-  /** How many frames later than captured it is sent, compared with others, because it waits for frames to refer to. */
-  readonly framesLate?: number | undefined;
-}
-
 /**
  * Turns RTP timestamps into "media time": milliseconds that do not wrap, begin at the local time of the first packet,
  * and go on at the local clock's time when timestamps restart.
@@ -129,8 +116,11 @@ export class RtpTimeline {
    * Takes a packet's timestamp.
    *
    * @param expectedMs the media time of a packet that arrives now without delay
+   * @param order where its frame is in the order of presentation, in frames. `undefined`: not known, or said by another
+   *   packet of the frame
+   * @param sequenceNumber `undefined`: not known
    */
-  arrive(timestamp: number, nowMs: number, expectedMs: number, { sequenceNumber, order }: PacketPlace = {}): Arrival {
+  arrive(timestamp: number, nowMs: number, expectedMs: number, order?: number, sequenceNumber?: number): Arrival {
     if (!this.#segment) {
       this.#sequenceNumber = sequenceNumber;
       this.#advancedMs = nowMs;

@@ -1,4 +1,3 @@
-import type { PacketPlace } from './rtp-timeline.ts';
 import type { TrackClock } from './track-clock.ts';
 
 export type TrackKind = 'audio' | 'video';
@@ -12,10 +11,19 @@ export interface SenderReportTimes {
 }
 
 /** What is known of a packet besides its timestamp. */
-export interface PacketDetails extends PacketPlace {
+export interface PacketDetails {
+  /**
+   * Where its frame is in the order of presentation, in frames. `undefined`: not known, or said by another packet of the
+   * frame.
+   */
+  readonly order?: number | undefined;
+  /** How many frames later than captured it is sent, compared with others, because it waits for frames to refer to. */
+  readonly framesLate?: number | undefined;
   /** Milliseconds of media in the packet: it is sent when the last of it has been captured. */
   readonly lengthMs?: number;
 }
+
+export const NO_DETAILS: PacketDetails = {};
 
 /** What a track needs to know about its stream. */
 export interface Timeline {

@@ -3,9 +3,9 @@ import { PauseJudge } from './pause-judge.ts';
 import { ReportCheck } from './report-check.ts';
 import { ReportWindow } from './report-window.ts';
 import { RtpTimeline } from './rtp-timeline.ts';
-import type { PacketDetails, SenderReportTimes, Timeline, TrackKind } from './timeline.ts';
+import { NO_DETAILS, type PacketDetails, type SenderReportTimes, type Timeline, type TrackKind } from './timeline.ts';
 
-export type { PacketDetails, SenderReportTimes, Timeline, TrackKind } from './timeline.ts';
+export { NO_DETAILS, type PacketDetails, type SenderReportTimes, type Timeline, type TrackKind } from './timeline.ts';
 
 /**
  * Errors up to this size are slewed: audio inaudibly, and video, whose frames cannot be left out, faster, which is not
@@ -152,14 +152,16 @@ export class TrackClock {
   }
 
   /** Called for each packet before its timestamp is converted. */
-  arrival(timestamp: number, nowMs: number, { lengthMs = 0, ...place }: PacketDetails = {}): void {
+  arrival(timestamp: number, nowMs: number, place: PacketDetails = NO_DETAILS, sequenceNumber?: number): void {
     // Most packets of a frame arrive together, and only the first one is informative.
     const last = this.#lastArrival;
     if (nowMs === last?.nowMs && timestamp === last.timestamp) return;
     this.#lastArrival = { nowMs, timestamp };
     this.#timeline.observe(nowMs);
     const { largest } = this.#rtp;
-    const seen = this.#rtp.arrive(timestamp, nowMs, nowMs - this.#delay.minimum - lengthMs, place);
+    const { lengthMs = 0 } = place;
+    const expectedMs = nowMs - this.#delay.minimum - lengthMs;
+    const seen = this.#rtp.arrive(timestamp, nowMs, expectedMs, place.order, sequenceNumber);
     if (seen === 'old') return;
     this.#lengthMs = lengthMs;
     if (seen === 'restarts') this.#restarted(nowMs);

@@ -1,6 +1,9 @@
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { readDirectly } from '../../../src/runtime/pipe.ts';
+import { Ticker } from '../../../src/runtime/ticker.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 /** A pipe whose handle is played by the test, and everything that it reads. */
@@ -23,8 +26,8 @@ class FakePipe {
     },
   };
 
-  constructor() {
-    Object.assign(this.stream, { _handle: this.handle });
+  constructor(fd = 0) {
+    Object.assign(this.stream, { _handle: Object.assign(this.handle, { fd }) });
   }
 
   attach(batchMs: number, read = (data: Buffer): unknown => this.read.push(data.toString())): string | undefined {
@@ -38,8 +41,24 @@ class FakePipe {
   }
 }
 
+/** A file descriptor from which `text` is read. */
+function openFile(t: Test, text: string): number {
+  const file = path.join(t.testdir(), 'file');
+  writeFileSync(file, text);
+  const fd = openSync(file, 'r');
+  t.teardown(() => closeSync(fd));
+  return fd;
+}
+
 t.test('a stream without the expected handle is left alone', async (t) => {
-  const handles = [undefined, null, {}, { ...new FakePipe().handle, bytesRead: undefined }, { onread: () => {} }];
+  const handles = [
+    undefined,
+    null,
+    {},
+    { ...new FakePipe().handle, bytesRead: undefined },
+    { ...new FakePipe().handle, fd: -1 },
+    { onread: () => {} },
+  ];
   for (const _handle of handles) {
     const stream = Object.assign(new PassThrough(), { _handle });
     const reason = readDirectly(stream, { batchMs: 5, read: () => t.fail(), failed: () => t.fail() });
@@ -80,23 +99,29 @@ t.test('a reader that throws does not throw out of the I/O callback', async (t) 
   t.strictSame(pipe.ofStream, []);
 });
 
-t.test('pauses after a read, and reads a full pipe until it is empty', async (t) => {
-  const pipe = new FakePipe();
+t.test('reads in batches after a read, until the pipe says that it has ended', async (t) => {
+  const pipe = new FakePipe(openFile(t, 'defg'));
   pipe.attach(5);
-  const sizes: [bytes: number, reading: boolean][] = [
-    [1000, false],
-    [64 * 1024, true],
-    [30_000, true],
-    [2000, false],
-    [30_000, false],
-  ];
-  for (const [bytes, reading] of sizes) {
-    pipe.reading = true;
-    pipe.arrive('x'.repeat(bytes));
-    t.equal(pipe.reading, reading, `${bytes} bytes`);
-  }
-  await waitFor('the end of the pause', () => pipe.reading);
-  t.equal(pipe.stops, 3);
+  pipe.arrive('abc');
+  t.notOk(pipe.reading);
+  await waitFor('Node to read again', () => pipe.reading);
+  t.strictSame(pipe.read, ['abc', 'defg']);
+  pipe.arrive('hi');
+  t.strictSame(pipe.read, ['abc', 'defg', 'hi']);
+  t.equal(pipe.stops, 2);
+  pipe.stream.destroy();
+});
+
+t.test('a pipe that was full is read again before the next batch', async (t) => {
+  const BATCH_MS = 60;
+  const pipe = new FakePipe(openFile(t, 'x'.repeat(60_000)));
+  pipe.attach(BATCH_MS);
+  let batches = 0;
+  t.teardown(Ticker.every(BATCH_MS).listen(() => void batches++));
+  pipe.arrive('abc');
+  await waitFor('the end of the file', () => pipe.reading, { every: 1 });
+  t.equal(batches, 1);
+  t.equal(pipe.read[1]?.length, 60_000);
 });
 
 t.test('a closed pipe is not read again', async (t) => {

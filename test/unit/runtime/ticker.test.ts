@@ -37,3 +37,17 @@ t.test('equal intervals share one timer', async (t) => {
   t.equal(Ticker.every(7), Ticker.every(7));
   t.not(Ticker.every(7), Ticker.every(8));
 });
+
+t.test('shared tickers tick together, each at its own pace', async (t) => {
+  const times: Record<number, number[]> = { 5: [], 12: [], 40: [] };
+  const stops = [40, 12, 5].map((ms) => Ticker.every(ms).listen((nowMs) => times[ms]!.push(nowMs)));
+  await waitFor('the longest interval', () => times[40]!.length >= 6, { every: 1 });
+  for (const stop of stops) stop();
+  for (const ms of [12, 40])
+    t.ok(
+      times[ms]!.every((time) => times[5]!.includes(time)),
+      `every ${ms} ms, without a wake-up`,
+    );
+  const rounds = times[40]!.at(-1)! - times[40]![0]!;
+  t.ok(times[12]!.length <= rounds / 12 + 6 && times[12]!.length > 10, `${times[12]!.length} in ${rounds} ms`);
+});
