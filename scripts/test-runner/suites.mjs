@@ -42,20 +42,28 @@ export const CHECKS = {
 };
 
 /**
- * Folders of test files. `load`: cores that a process needs; what needs two runs alone on a machine with two. `processes`: the files run in
- * so many processes, several in each. `compiled`: the processes share compiled modules, which starts them faster.
+ * Folders of test files. `load`: cores that a process needs; what needs two runs alone on a machine with two. `loads`: those of other files.
+ * `processes`: the files run in so many processes, several in each. `compiled`: the processes share compiled modules, which starts them faster.
  *
- * @type {Record<string, { load: number, processes?: number, compiled?: boolean }>}
+ * @type {Record<string, { load: number, loads?: Record<string, number>, processes?: number, compiled?: boolean }>}
  */
 export const SUITES = {
   unit: { load: 1, processes: 20, compiled: true },
   // They mostly wait for servers and for media in real time.
-  integration: { load: 0.66, compiled: true },
+  integration: { load: 0.5, compiled: true },
   browser: { load: 1 },
-  recovery: { load: 1 },
+  recovery: { load: 0.66 },
   timing: { load: 1 },
-  // Attackers use what they get of both cores.
-  faults: { load: 2 },
+  // Attackers use what they get of both cores. In the others a few processes die and return.
+  faults: {
+    load: 2,
+    loads: {
+      'continuity.test.ts': 0.66,
+      'cluster-drain.test.ts': 1,
+      'cluster-standby.test.ts': 1,
+      'restart.test.ts': 1,
+    },
+  },
 };
 
 /** @param {string} root the repository @returns {string[]} relative to it */
@@ -84,13 +92,13 @@ export function plan(root, names, secondsOf) {
     if (!wants(name)) continue;
     for (const check of checks) runs.push({ check, load: 1, seconds: check.seconds });
   }
-  for (const [suite, { load, processes, compiled = false }] of Object.entries(SUITES)) {
+  for (const [suite, { load, loads = {}, processes, compiled = false }] of Object.entries(SUITES)) {
     if (!wants(suite)) continue;
     const files = testFiles(root, suite);
     // A suite that was named and has no tests is a failure.
     if (files.length === 0 && !all) problems.push(`${suite}: there are no tests in test/${suite}`);
     for (const { items, seconds } of inLists(files, processes ?? files.length, secondsOf))
-      runs.push({ files: items, load, seconds, compiled });
+      runs.push({ files: items, load: loads[path.basename(items[0])] ?? load, seconds, compiled });
   }
   for (const name of names) {
     if (name === 'quick' || name in CHECKS || name in SUITES) continue;

@@ -1,11 +1,11 @@
 import t from 'tap';
-import { Simulation } from '../../helpers/cluster-simulation.ts';
+import { simulateCluster } from '../../helpers/simulate-cluster.ts';
 
 t.setTimeout(300_000);
 
 t.test('1,000 random faults: no name with two owners, no key without expiry, no push lost', async (t) => {
-  const simulation = new Simulation({ seed: Number(process.env['SIMULATION_SEED'] ?? 29), nodes: 5, streams: 24 });
-  const { faults, violations, summary } = await simulation.run(1000);
+  const seed = Number(process.env['SIMULATION_SEED'] ?? 29);
+  const { faults, violations, summary } = await simulateCluster({ seed, nodes: 5, streams: 24 }, 1000);
   t.equal(faults, 1000);
   t.strictSame(violations, [], JSON.stringify(summary));
   t.ok(summary.takenOver > 50, `pushes were taken over: ${JSON.stringify(summary)}`);
@@ -18,11 +18,11 @@ t.test('1,000 random faults: no name with two owners, no key without expiry, no 
 });
 
 t.test('the same seed gives the same run', async (t) => {
-  const run = () => new Simulation({ seed: 7, nodes: 3, streams: 6 }).run(40);
+  const run = () => simulateCluster({ seed: 7, nodes: 3, streams: 6 }, 40);
   t.strictSame(await run(), await run());
 });
 
 t.test('the checks find a directory without fencing', async (t) => {
-  const { violations } = await new Simulation({ seed: 29, nodes: 5, streams: 24, withoutFencing: true }).run(150);
+  const { violations } = await simulateCluster({ seed: 29, nodes: 5, streams: 24, withoutFencing: true }, 150);
   t.match(violations[0], /owned by/);
 });
