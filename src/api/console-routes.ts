@@ -58,6 +58,7 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
   ...readdirSync(`${WEB}examples`)
     .filter((name) => name.endsWith('.html'))
     .map((name) => [`/examples/${name === 'index.html' ? '' : name}`, `${WEB}examples/${name}`] as const),
+  ['/docs/client', `${WEB}client-reference.html`],
   ...PACKAGE_FILES,
 ];
 

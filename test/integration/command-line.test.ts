@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { createHttpApp } from '../helpers/http-app.ts';
 import { startLoopbackServer } from '../helpers/loopback-server.ts';
+import { createMedia, MediaPublisher } from '../helpers/media-publisher.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -50,6 +51,21 @@ t.test('commands ask the gateway, with tables, JSON and exit codes', async (t) =
     code: 0,
   });
   t.match(await run(['destinations', 'groups', 'add', 'Service', 'our-youtube', 'archive'], gateway), { code: 0 });
+  t.match(await run(['destinations', 'change', 'archive', '--name', 'The archive', '--standby'], gateway), {
+    code: 0,
+    stdout: /archive +The archive/,
+  });
+  t.match(await run(['destinations', 'change', 'archive', '--name', 'Archive'], gateway), { code: 0 });
+  t.match(await run(['destinations', 'groups', 'change', 'service', 'archive'], gateway), {
+    code: 0,
+    stdout: /Service +archive +-/,
+  });
+  const both = ['destinations', 'groups', 'change', 'service', 'our-youtube', 'archive', '--on-publish', 'sunday'];
+  t.match(await run(both, gateway), { code: 0, stdout: /our-youtube, archive +sunday/ });
+  t.match(await run(['destinations', 'change', 'nowhere', '--name', 'x'], gateway), {
+    code: 1,
+    stderr: /SAVED_DESTINATION_NOT_FOUND/,
+  });
   t.match(await run(['push', 'check', 'cam', '--group', 'service'], gateway), { code: 0, stdout: /Our YouTube +ok/ });
   t.match(await run(['push', 'start', 'cam', '--group', 'service'], gateway), { code: 0, stdout: /Archive +started/ });
   t.match(await run(['push'], gateway), { code: 0, stdout: /cam +our-youtube +connecting/ });
@@ -130,7 +146,7 @@ t.test('completions name the commands', async (t) => {
   t.match(await run(['completion', 'tcsh']), { code: 2 });
 });
 
-t.test('the packed package starts where it is installed', async (t) => {
+t.test('the packed package starts where it is installed, and pushes', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'package-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   await promisify(execFile)('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: ROOT });
@@ -161,6 +177,20 @@ t.test('the packed package starts where it is installed', async (t) => {
   );
   t.match(await run(['health', '--url', url], {}, '', cli), { code: 0, stdout: /^status: ok/ });
   t.match(await fetch(url), { status: 200 }, 'the console');
+
+  const media = await createMedia('320x180');
+  t.teardown(() => media.remove());
+  const publisher = await MediaPublisher.start({ httpUrl: url, stream: 'cam', fps: 30, ...media });
+  t.teardown(() => publisher.kill());
+  const order = ['push', 'start', 'cam', '--to', `rtmp://127.0.0.1:${embedded.embedded_rtmp_port}/live`];
+  t.match(await run([...order, '--url', url], {}, '', cli), { code: 0, stdout: /cam +rtmp:/ });
+  await waitFor('the push', async () => {
+    const { stdout } = await run(['push', 'list', '--url', url, '--json'], {}, '', cli);
+    return (JSON.parse(stdout) as { status: string; bitrate: number }[]).some(
+      ({ status, bitrate }) => status === 'pushing' && bitrate > 0,
+    );
+  });
+  t.match(await fetch(`http://127.0.0.1:${port}/console/live/rtmp_cam.flv`), { status: 200 }, 'it has arrived');
   gateway.kill('SIGTERM');
   t.equal(await ended, 0);
 });

@@ -13,7 +13,7 @@ import { RestPart } from './rest.js';
  * @property {string} [apiKey] a key or a token, if the gateway wants one
  */
 
-/** Saved destinations and groups of them. All methods throw {@link import('./rest.js').RestError}. */
+/** Saved destinations and groups of them. All methods throw a `RestError`. */
 export class Destinations extends RestPart {
   /** @param {ServerOptions} [options] */
   constructor({ url = '', apiKey } = {}) {

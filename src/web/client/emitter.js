@@ -21,7 +21,12 @@ export class Emitter {
     return () => void listeners.delete(listener);
   }
 
-  /** For subclasses: whether anybody listens. @param {keyof Events} name */
+  /**
+   * For subclasses: whether anybody listens.
+   *
+   * @internal
+   * @param {keyof Events} name
+   */
   has(name) {
     return (this.#listeners.get(name)?.size ?? 0) > 0;
   }
@@ -29,6 +34,7 @@ export class Emitter {
   /**
    * For subclasses.
    *
+   * @internal
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {Events[Name]} detail

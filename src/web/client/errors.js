@@ -7,7 +7,9 @@
  *
  * @typedef {import('./wire.js').GatewayErrorCode} GatewayErrorCode
  *
- * @typedef {ErrorOptions & { reasonCode?: GatewayErrorCode }} ClientErrorOptions
+ * @typedef {ClientErrorCode | import('./wire.js').GatewayErrorCode} ErrorCode of the page itself, or of the gateway
+ *
+ * @typedef {ErrorOptions & { reasonCode?: import('./wire.js').GatewayErrorCode }} ClientErrorOptions
  */
 
 const LATER = 'Try again in some seconds.';
@@ -48,8 +50,11 @@ const OWN_CODES = /** @type {Partial<Record<GatewayErrorCode, ClientErrorCode>>}
 
 /** The errors of the library. The message is for the user: it says what is wrong, and mostly what to do. */
 export class ClientError extends Error {
+  /** @type {ErrorCode} */
+  code;
+
   /**
-   * @param {ClientErrorCode | GatewayErrorCode} code
+   * @param {ErrorCode} code
    * @param {string} message
    * @param {ClientErrorOptions} [options]
    */

@@ -24,6 +24,9 @@ export class Playback extends Emitter {
   #stopped = false;
 
   /**
+   * For `Session`.
+   *
+   * @internal
    * @param {import('./session.js').Session} session
    * @param {PlayOptions} options
    */
@@ -37,7 +40,7 @@ export class Playback extends Emitter {
     return playback;
   }
 
-  /** Used by {@link start} only.
+  /** Used by `start()` only.
    * @param {import('./session.js').Session} session
    * @param {PlayOptions} options
    */

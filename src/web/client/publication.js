@@ -61,6 +61,9 @@ export class Publication extends Emitter {
   #statsTimer;
 
   /**
+   * For `Session`.
+   *
+   * @internal
    * @param {import('./session.js').Session} session
    * @param {PublishOptions} options
    * @throws {import('./errors.js').ClientError}
@@ -77,7 +80,7 @@ export class Publication extends Emitter {
     return publication;
   }
 
-  /** Used by {@link start} only.
+  /** Used by `start()` only.
    * @param {import('./session.js').Session} session
    * @param {PublishOptions & { stream: MediaStream }} options
    * @param {boolean} ownsStream
@@ -169,7 +172,7 @@ export class Publication extends Emitter {
   }
 
   /**
-   * Stops publishing and the pushes of this stream. A camera that was opened by {@link start} is switched off.
+   * Stops publishing and the pushes of this stream. A camera that was opened by `Session.publish()` is switched off.
    * Idempotent.
    */
   async stop() {

@@ -10,7 +10,7 @@ import { RestPart } from './rest.js';
  * @property {string} [after] the `next` of the page before
  */
 
-/** Recordings at the gateway. All methods throw {@link import('./rest.js').RestError}. */
+/** Recordings at the gateway. All methods throw a `RestError`. */
 export class Recordings extends RestPart {
   /** @param {import('./destinations.js').ServerOptions} [options] */
   constructor({ url = '', apiKey } = {}) {

@@ -33,6 +33,7 @@ export class RestPart {
   /**
    * For subclasses.
    *
+   * @internal
    * @param {string} method
    * @param {string} path
    * @param {object} [body]

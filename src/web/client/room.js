@@ -60,6 +60,9 @@ export class Room extends Emitter {
   #forget = [];
 
   /**
+   * For `Session`.
+   *
+   * @internal
    * @param {import('./session.js').Session} session
    * @param {string} path
    * @param {{ name?: string }} [options]
@@ -76,7 +79,7 @@ export class Room extends Emitter {
     return room;
   }
 
-  /** Used by {@link join} only.
+  /** Used by `join()` only.
    * @param {import('./session.js').Session} session
    * @param {string} path
    * @param {string} name

@@ -137,6 +137,7 @@ export class Session extends Emitter {
   /**
    * For streams: registers for messages with this id.
    *
+   * @internal
    * @param {string} id
    * @param {StreamChannel} stream
    */
@@ -155,7 +156,10 @@ export class Session extends Emitter {
     return true;
   }
 
-  /** @param {string} id */
+  /**
+   * @internal
+   * @param {string} id
+   */
   unregister(id) {
     this.#streams.delete(id);
   }
@@ -163,6 +167,7 @@ export class Session extends Emitter {
   /**
    * For streams: sends one message. It is dropped if there is no connection.
    *
+   * @internal
    * @param {string} message
    * @param {unknown} data
    */

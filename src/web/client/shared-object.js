@@ -79,7 +79,12 @@ export class SharedObject extends Emitter {
     await this.#request('disconnect', {});
   }
 
-  /** For the room. @param {Iterable<[string, unknown]>} properties */
+  /**
+   * For the room.
+   *
+   * @internal
+   * @param {Iterable<[string, unknown]>} properties
+   */
   reset(properties) {
     this.#properties = new Map(properties);
     this.emit('state');
@@ -88,6 +93,7 @@ export class SharedObject extends Emitter {
   /**
    * For the room.
    *
+   * @internal
    * @param {readonly GatewayChange[]} changes
    * @param {string} memberId
    */
