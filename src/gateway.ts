@@ -239,7 +239,7 @@ async function assemble(
     hooks.observeRooms(rooms);
   }
   const { rtmp_transponder_stream_name_prefix: streamNamePrefix } = settings;
-  const feed = assembly.add(new LiveFeed({ registry, sessions, recorders, streamNamePrefix, control: pushes }));
+  const feed = assembly.add(new LiveFeed({ registry, sessions, recorders, rooms, streamNamePrefix, control: pushes }));
   metrics.gauge('gateway_event_clients', 'Clients that follow /api/v1/events.', () => feed.size);
   live.feed = feed;
   const takeSnapshot = snapshots.take.bind(snapshots);

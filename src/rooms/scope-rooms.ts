@@ -90,6 +90,14 @@ export class ScopeRooms implements RoomsControl {
     };
   }
 
+  /** The rooms in which members publish streams, by the names of the streams. */
+  streams(): ReadonlyMap<string, string> {
+    const rooms = new Map<string, string>();
+    for (const { name, state } of this.#source.open.values())
+      for (const member of state.members.values()) for (const stream of member.streams) rooms.set(stream, name);
+    return rooms;
+  }
+
   async join({ scope: name, login, door, rights, endsAt, receive, ...client }: JoinRequest): Promise<RoomMember> {
     checkScope(name);
     return this.#use(name, true, async (scope) => {

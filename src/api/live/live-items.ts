@@ -26,6 +26,8 @@ export interface LiveSources {
   readonly control: TransponderControl;
   readonly sessions: ClientSessions;
   readonly recorders: { isRecording(stream: string): boolean };
+  /** The rooms of streams that belong to one, if rooms are on. */
+  readonly rooms?: { streams(): ReadonlyMap<string, string> } | undefined;
   readonly streamNamePrefix: string;
 }
 
@@ -41,7 +43,7 @@ export function liveItems(sources: LiveSources, metricsOf: MetricsOf): LiveItem[
 }
 
 function streamItems(
-  { registry, sessions, recorders }: LiveSources,
+  { registry, sessions, recorders, rooms }: LiveSources,
   pushes: readonly TransponderView[],
   metricsOf: MetricsOf,
 ): LiveItem[] {
@@ -50,11 +52,13 @@ function streamItems(
   for (const { name, published, active, mediaProvider } of sessions.streams)
     if (published) providers.set(name, mediaProvider);
     else if (active) players.set(name, (players.get(name) ?? 0) + 1);
+  const roomOf = rooms?.streams();
   const pushesOf = Map.groupBy(pushes, ({ sourceStreamName }) => sourceStreamName);
   return registry.list().map((stream): LiveItem => {
     const { name, publisher, absence, startedAt, videoProblem, frameSize } = stream;
     const { audio, video } = metricsOf(stream) ?? {};
     const own = pushesOf.get(name) ?? [];
+    const room = roomOf?.get(name);
     const fields = {
       name,
       status: publisher ? 'live' : 'held',
@@ -67,6 +71,7 @@ function streamItems(
       viewers: players.get(name) ?? 0,
       recording: recorders.isRecording(name),
       standby: own.some(({ status }) => status === 'standby'),
+      ...(room !== undefined && { room }),
       ...(videoProblem && { videoProblem: videoProblem.message }),
       ...(absence && { publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() } }),
     };

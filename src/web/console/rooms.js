@@ -14,6 +14,7 @@ const LIMIT = 100;
 
 const state = element('state', HTMLElement);
 const prefix = element('prefix', HTMLInputElement);
+prefix.value = new URLSearchParams(location.search).get('prefix') ?? '';
 const page = await PolledPage.open(load);
 
 prefix.addEventListener('input', () => void page.refresh());

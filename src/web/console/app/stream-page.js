@@ -138,6 +138,13 @@ function Overview({ access, stream }) {
             </div>`,
         )}
       </dl>
+      ${
+        fields['room'] !== undefined &&
+        html`<p>
+          Room:
+          <a href=${`./console/rooms.html?prefix=${encodeURIComponent(fields['room'])}`}>${visible(fields['room'])}</a>
+        </p>`
+      }
     </div>
   </section>`;
 }

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import { SignJWT } from 'jose';
+import { GatewayError } from '../../../../src/errors.ts';
 import { EVENT_TYPES } from '../../../../src/hooks/events.ts';
 import { describeEvent } from '../../../../src/api/live/describe-event.ts';
 import { LiveFeed, type FeedMessage } from '../../../../src/api/live/live-feed.ts';
@@ -8,6 +9,7 @@ import { ClientSessions } from '../../../../src/publish/client-sessions.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { FakeTransponders } from '../../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
+import { localRooms } from '../../../helpers/local-rooms.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
@@ -112,6 +114,30 @@ t.test('a snapshot, then changes, of what the client may see', async (t) => {
   const short = await follow(t, url, { authorization: `Bearer ${await token(['*'], 1)}` });
   await short.ended;
   t.pass('it ends with the token');
+});
+
+t.test('streams say which room they belong to', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
+  for (const name of ['alone', 'in-room']) registry.publish(name, { id: 'p', close() {} });
+  const rooms = localRooms();
+  t.teardown(() => rooms.close(new GatewayError('SHUTTING_DOWN', 'The test is over.')));
+  const member = await rooms.join({ scope: 'chat/lobby', login: 'ann', door: 'wcs', receive: () => {} } as never);
+  await member.publish('in-room');
+  const feed = new LiveFeed({
+    ...{ registry, rooms, control: new FakeTransponders(), sessions: new ClientSessions() },
+    ...{ recorders: { isRecording: () => false }, streamNamePrefix: '' },
+  });
+  t.teardown(() => feed.close());
+  const messages: FeedMessage[] = [];
+  feed.subscribe({ sees: () => true, eventsOnly: false, send: (message) => messages.push(message) });
+  const { items } = messages[0]!.data as { items: { key: string; fields: { room?: string } }[] };
+  t.strictSame(
+    items.map(({ key, fields }) => [key, fields.room]),
+    [
+      ['alone', undefined],
+      ['in-room', 'chat/lobby'],
+    ],
+  );
 });
 
 t.test('clients resume after the last event, and are counted', async (t) => {
