@@ -47,6 +47,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 5, seconds: 8, warmUp: 4, counts: [1] },
     load: async () => (await import('./latency.ts')).benchLatency,
   },
+  console: {
+    about: 'the Live page of the console in Chromium: what it costs the gateway and the browser; --counts are streams',
+    defaults: { rounds: 3, seconds: 8, warmUp: 10, counts: [20, 200] },
+    load: async () => (await import('./console.ts')).benchConsole,
+  },
   transcode: {
     about: 'three destinations with the same profile and with three profiles',
     defaults: { rounds: 3, seconds: 8, warmUp: 4, counts: [3] },

@@ -17,6 +17,11 @@ interface PipeHandle {
   readStop(): unknown;
 }
 
+export interface DirectReads {
+  /** An answer is expected: until it has had time to come, there are no batches. */
+  readonly hurry: () => void;
+}
+
 export interface DirectReadOptions {
   /** Milliseconds between two reads: what arrives meanwhile is read together. 0: everything is read as it arrives. */
   readonly batchMs: number;
@@ -37,6 +42,8 @@ const EMPTY = 12 * 1024;
 const MAX_READ = 256 * 1024;
 /** After so many batches without data the event loop waits for the next data. */
 const EMPTY_BATCHES = 10;
+/** How long everything is read as it arrives after {@link DirectReads.hurry}. Milliseconds. */
+const HURRY_MS = 8;
 
 /** What all pipes are read into. */
 const scratch = Buffer.allocUnsafeSlow(MAX_READ);
@@ -53,9 +60,9 @@ const scratch = Buffer.allocUnsafeSlow(MAX_READ);
  *
  * The caller listens to the stream's `data` as well: this starts the reads, and it is the fallback.
  *
- * @returns why the pipe cannot be read this way; nothing where it can
+ * @returns why the pipe cannot be read this way, or how to read at once what comes next
  */
-export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectReadOptions): string | undefined {
+export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectReadOptions): DirectReads | string {
   const handle = (pipe as { _handle?: Partial<PipeHandle> | null })._handle;
   if (!isPipeHandle(handle)) return 'the stream has no handle that can be read directly';
   const { onread } = handle;
@@ -64,6 +71,7 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
   let emptying: NodeJS.Timeout | undefined;
   let emptyBatches = 0;
   let stopBatches: (() => void) | undefined;
+  let hurriesUntilMs = -Infinity;
 
   const take = (data: Buffer): void => {
     try {
@@ -104,13 +112,17 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
       return onread.call(this, memory);
     }
     take(Buffer.from(memory, 0, length));
-    if (batchMs === 0 || pipe.destroyed) return;
+    if (batchMs === 0 || pipe.destroyed || performance.now() < hurriesUntilMs) return;
     handle.readStop();
     emptyBatches = 0;
     stopBatches ??= Ticker.every(batchMs).listen(() => !emptying && readBatch());
   };
   pipe.once('close', stop);
-  return undefined;
+  const hurry = (): void => {
+    hurriesUntilMs = performance.now() + HURRY_MS;
+    if (stopBatches) resume();
+  };
+  return { hurry };
 }
 
 /** @returns the number of bytes in {@link scratch}; -1: there are none at present; `undefined`: the pipe is broken */

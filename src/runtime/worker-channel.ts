@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { Logger } from '../observe/logger.ts';
 import type { FastPaths } from './fast-paths.ts';
 import { readDirectly } from './pipe.ts';
@@ -14,8 +14,8 @@ export interface WorkerChannelOptions {
   readonly logger: Logger;
 }
 
-/** The pipe on which a mediasoup worker sends (the fifth of its `stdio`). */
-const FROM_WORKER = 4;
+/** The pipes on which a mediasoup worker receives and sends (the fourth and the fifth of its `stdio`). */
+const [TO_WORKER, FROM_WORKER] = [3, 4];
 /** Each message follows its length, a 32-bit number; little-endian, as are all machines that a worker is built for. */
 const LENGTH_BYTES = 4;
 /** The largest message of mediasoup (`MESSAGE_MAX_LEN` in its Channel.ts). */
@@ -49,14 +49,15 @@ export class WorkerChannel {
   /** The stream of messages cannot be split: mediasoup gets every byte. */
   #broken = false;
 
-  constructor(pipe: Readable, options: WorkerChannelOptions) {
+  /** @param requests what is written to it is answered on `pipe` */
+  constructor(pipe: Readable, options: WorkerChannelOptions, requests?: Writable) {
     this.#options = options;
     this.#readers = pipe.listeners('data') as ((data: Buffer) => void)[];
     for (const reader of this.#readers) pipe.off('data', reader);
     const { batchMs, fastPaths, logger } = options;
     const read = (data: Buffer): void => this.#read(data);
     pipe.on('data', read);
-    const unavailable = readDirectly(pipe, {
+    const reads = readDirectly(pipe, {
       batchMs,
       read,
       failed: (reason, error) => {
@@ -64,8 +65,11 @@ export class WorkerChannel {
         else logger.error({ err: error }, reason);
       },
     });
-    if (unavailable === undefined) fastPaths.activate('pipe_reads');
-    else fastPaths.fallBack('pipe_reads', unavailable);
+    if (typeof reads === 'string') fastPaths.fallBack('pipe_reads', reads);
+    else {
+      fastPaths.activate('pipe_reads');
+      if (requests) beforeWrites(requests, reads.hurry);
+    }
   }
 
   /** The channel of a worker's process, or why there is none. */
@@ -75,7 +79,7 @@ export class WorkerChannel {
     const pipe = child.stdio[FROM_WORKER] as Readable | null | undefined;
     if (typeof pipe?.listeners !== 'function' || pipe.listeners('data').length === 0)
       return 'mediasoup does not read from the expected pipe';
-    return new WorkerChannel(pipe, options);
+    return new WorkerChannel(pipe, options, child.stdio[TO_WORKER] as Writable | undefined);
   }
 
   /**
@@ -197,6 +201,15 @@ export class WorkerChannel {
     for (const consumer of this.#consumers) if (isAt(view, id, consumer.id)) return (this.#lastConsumer = consumer);
     return undefined;
   }
+}
+
+/** Calls `listener` with each write of another one to the stream. */
+function beforeWrites(stream: Writable, listener: () => void): void {
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+  stream.write = (...args: unknown[]) => {
+    listener();
+    return write(...args);
+  };
 }
 
 interface ListenedConsumer {

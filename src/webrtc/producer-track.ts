@@ -202,18 +202,19 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
     );
     const leaveGate = this.kind === 'video' ? this.#worker.probe.gate.add(subscription) : undefined;
     if (this.#bestLayer !== undefined) subscription.preferLayer(this.#bestLayer);
-    // No packet arrives before the caller has added its listeners: resuming takes a round trip to the worker.
     this.#subscriptions.add(subscription);
     if (this.#subscriptions.size === 1) {
       this.#lastPacketMs = tickMs();
       this.#startPolling();
     }
     try {
-      await Promise.all([this.producer.enableTraceEvent(['sr']), subscription.start()]);
+      await this.producer.enableTraceEvent(['sr']);
     } catch (error) {
       subscription.close();
       throw error;
     }
+    // The caller adds its listeners before the answer is read. With the answer, packets may be read that came after it.
+    subscription.start().catch(() => subscription.end());
     return subscription;
   }
 

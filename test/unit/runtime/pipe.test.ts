@@ -2,7 +2,7 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import t, { type Test } from 'tap';
-import { readDirectly } from '../../../src/runtime/pipe.ts';
+import { readDirectly, type DirectReads } from '../../../src/runtime/pipe.ts';
 import { Ticker } from '../../../src/runtime/ticker.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
@@ -30,7 +30,7 @@ class FakePipe {
     Object.assign(this.stream, { _handle: Object.assign(this.handle, { fd }) });
   }
 
-  attach(batchMs: number, read = (data: Buffer): unknown => this.read.push(data.toString())): string | undefined {
+  attach(batchMs: number, read = (data: Buffer): unknown => this.read.push(data.toString())): DirectReads | string {
     return readDirectly(this.stream, { batchMs, read, failed: (reason) => this.failures.push(reason) });
   }
 
@@ -68,7 +68,7 @@ t.test('a stream without the expected handle is left alone', async (t) => {
 
 t.test('what is read does not reach the stream, the end does', async (t) => {
   const pipe = new FakePipe();
-  t.equal(pipe.attach(0), undefined);
+  t.type(pipe.attach(0), 'object');
   pipe.arrive('abc');
   pipe.arrive('de---', 2);
   pipe.handle.onread(undefined);
@@ -109,6 +109,26 @@ t.test('reads in batches after a read, until the pipe says that it has ended', a
   pipe.arrive('hi');
   t.strictSame(pipe.read, ['abc', 'defg', 'hi']);
   t.equal(pipe.stops, 2);
+  pipe.stream.destroy();
+});
+
+t.test('where an answer is expected, there are no batches for a moment', async (t) => {
+  const pipe = new FakePipe(openFile(t, ''));
+  const { hurry } = pipe.attach(10_000) as DirectReads;
+  pipe.arrive('abc');
+  t.notOk(pipe.reading, 'batches');
+  hurry();
+  t.ok(pipe.reading, 'read at once');
+  pipe.arrive('answer');
+  t.ok(pipe.reading, 'what comes with it, too');
+  await waitFor(
+    'batches again',
+    () => {
+      pipe.arrive('def');
+      return !pipe.reading;
+    },
+    { every: 1 },
+  );
   pipe.stream.destroy();
 });
 
