@@ -13,7 +13,7 @@ export interface RedisLogsOptions {
 
 /** Milliseconds since the last touch for which a log counts as in use. Each process touches its logs once a second. */
 const TOUCHED_MS = 10_000;
-/** Milliseconds by which the connection that subscribes may return later than the other one. */
+/** Milliseconds by which one of both connections may return later than the other one. */
 const RETURN_MS = 2000;
 
 type Listener = (entry: LogEntry) => void;
@@ -55,7 +55,7 @@ export class RedisLogs implements SharedLogs {
       this.#subscriber.unsubscribe(channel).catch(() => undefined);
     };
     try {
-      await this.#subscriberReady();
+      await this.#bothReady();
       await this.#subscriber.subscribe(channel);
       return end;
     } catch (error) {
@@ -125,10 +125,11 @@ export class RedisLogs implements SharedLogs {
     return this.#closed;
   }
 
-  /** Redis is there, and only this connection is not yet: it is waited for. Otherwise it fails at once, as commands do. */
-  async #subscriberReady(): Promise<void> {
-    if (this.#redis.status !== 'ready' || this.#subscriber.status === 'ready') return;
-    await once(this.#subscriber, 'ready', { signal: AbortSignal.timeout(RETURN_MS) }).catch(() => undefined);
+  /** Redis is there, and only one of both connections is not yet: it is waited for. Otherwise commands fail at once. */
+  async #bothReady(): Promise<void> {
+    const late = [this.#redis, this.#subscriber].filter(({ status }) => status !== 'ready');
+    if (late.length !== 1) return;
+    await once(late[0]!, 'ready', { signal: AbortSignal.timeout(RETURN_MS) }).catch(() => undefined);
   }
 
   /** After the connection was lost: first subscribed, then read, so that nothing is missed. */

@@ -148,29 +148,34 @@ t.test('Redis: no key without an expiry; a connection that was lost is noticed a
   await waitFor('the entry', () => heard.includes('two'));
 });
 
-t.test('Redis: the connection for subscriptions returns later than the other one', async (t) => {
-  redis ??= await startRedis();
-  const admin = new Redis(redis.url);
-  const logs = new RedisLogs({ url: redis.url, prefix: 'late:' });
-  t.teardown(async () => {
-    await logs.close();
-    await admin.quit();
+for (const late of ['pubsub', 'normal'] as const)
+  t.test(`Redis: the connection of type ${late} returns later than the other one`, async (t) => {
+    redis ??= await startRedis();
+    const admin = new Redis(redis.url);
+    const logs = new RedisLogs({ url: redis.url, prefix: `late-${late}:` });
+    t.teardown(async () => {
+      await logs.close();
+      await admin.quit();
+    });
+    const heard: LogEntry[] = [];
+    const names = (): Promise<boolean> =>
+      logs.names().then(
+        () => true,
+        () => false,
+      );
+    await waitFor('Redis', names);
+    await logs.subscribe('before', (entry) => heard.push(entry));
+    const subscribers = async (): Promise<number> =>
+      String(await admin.client('LIST')).match(/ cmd=subscribe /g)?.length ?? 0;
+    await waitFor('the subscription', async () => (await subscribers()) === 1);
+    await admin.call('CLIENT', 'KILL', 'TYPE', late, 'SKIPME', 'yes');
+    // The first command fails before the client knows that it has lost the connection.
+    let failures = 0;
+    const isLost = async (): Promise<boolean> =>
+      late === 'pubsub' ? (await subscribers()) === 0 : !(await names()) && ++failures > 5;
+    await waitFor('the loss', isLost, { every: 1 });
+    await logs.subscribe(NAME, (entry) => heard.push(entry));
+    await logs.read(NAME, seed('x'), 'g', TTL);
+    await append(logs, 'one');
+    await waitFor('the entry', () => heard.length === 1);
   });
-  const heard: LogEntry[] = [];
-  await waitFor('Redis', () =>
-    logs.names().then(
-      () => true,
-      () => false,
-    ),
-  );
-  await logs.subscribe('before', (entry) => heard.push(entry));
-  const subscribers = async (): Promise<number> =>
-    String(await admin.client('LIST')).match(/ cmd=subscribe /g)?.length ?? 0;
-  await waitFor('the subscription', async () => (await subscribers()) === 1);
-  await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-  await waitFor('the loss', async () => (await subscribers()) === 0, { every: 1 });
-  await logs.read(NAME, seed('x'), 'g', TTL);
-  await logs.subscribe(NAME, (entry) => heard.push(entry));
-  await append(logs, 'one');
-  await waitFor('the entry', () => heard.length === 1);
-});
