@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { mainProcessOf, startChromium } from '../test/helpers/chromium.ts';
-import { childrenOf } from '../test/helpers/processes.ts';
+import { treeOf } from '../test/helpers/processes.ts';
 import { waitFor } from '../test/helpers/wait.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { setBenchStage, type BenchStage } from './bench-stage.ts';
@@ -90,9 +90,6 @@ async function measurePage(stage: BenchStage, page: Page, seconds: number): Prom
   const { fps: fpsScrolling, frameP99Ms } = await scrolling;
   return { withPage, kilobytesPerSecond, browser, fps, fpsScrolling, frameP99Ms };
 }
-
-/** A process and all that it has started. */
-const treeOf = (pid: number): number[] => [pid, ...childrenOf(pid).flatMap((child) => treeOf(child.pid))];
 
 async function countFrames(page: Page, seconds: number): Promise<{ fps: number; frameP99Ms: number }> {
   const times = (await page.evaluate(

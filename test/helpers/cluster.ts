@@ -16,6 +16,8 @@ export interface TestCluster {
   readonly links: TcpProxy[];
   /** Starts another process of this node, which has ended or was killed. */
   restartNode(index: number): Promise<void>;
+  /** Ends this manager, and starts another process of it at the same ports. */
+  restartManager(index: number): Promise<void>;
   /** The node that owns the stream, by what the nodes say. */
   ownerOf(stream: string): Promise<number | undefined>;
   stop(): Promise<void>;
@@ -50,10 +52,10 @@ export async function startCluster({
       ...nodeSettings[index],
     });
   const started = await Promise.all(Array.from({ length: nodes }, (_, index) => startNode(index)));
+  const startManager = (ports: SettingsOverrides): Promise<TestGateway> =>
+    startGateway({ ...shared, cluster_redis_url: redis.url, role: 'manager', ...ports });
   const startedManagers = await Promise.all(
-    Array.from({ length: managers }, async () =>
-      startGateway({ ...shared, cluster_redis_url: redis.url, role: 'manager', 'http.port': await freePort() }),
-    ),
+    Array.from({ length: managers }, async () => startManager({ 'http.port': await freePort() })),
   );
   const cluster: TestCluster = {
     redis,
@@ -64,6 +66,11 @@ export async function startCluster({
       // What it has left behind; that it was killed is no failure.
       await started[index]!.stop().catch(() => undefined);
       started[index] = await startNode(index);
+    },
+    async restartManager(index) {
+      const manager = startedManagers[index]!;
+      await manager.stop();
+      startedManagers[index] = await startManager({ 'http.port': manager.ports.http, 'ws.port': manager.ports.ws });
     },
     async ownerOf(stream) {
       for (const [index, node] of started.entries()) {

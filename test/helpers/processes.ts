@@ -46,7 +46,7 @@ function roleOf(args: readonly string[]): ProcessRole {
 }
 
 /** A process that has just been spawned has no arguments for a moment, because exec returns to the parent before they are set. */
-function argumentsOf(pid: number): string[] {
+export function argumentsOf(pid: number): string[] {
   for (let looks = 0; looks < 1000; looks++) {
     const line = read(`/proc/${pid}/cmdline`);
     if (line !== '') return (line ?? '').split('\0').filter(Boolean);
@@ -65,6 +65,9 @@ export function childrenOf(parent: number): ProcessInfo[] {
   }
   return children;
 }
+
+/** A process and all that it has started. */
+export const treeOf = (pid: number): number[] => [pid, ...childrenOf(pid).flatMap((child) => treeOf(child.pid))];
 
 /** Running processes with `marker` in their environment, including those whose parent has ended. */
 export function processesMarked(marker: string): number[] {

@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { issueToken } from '../../src/access/issue-token.ts';
 import { JwtClaimsSchema } from '../../src/access/jwt-claims.ts';
 import { Secret } from '../../src/net/secret.ts';
+import { mainProcessOf } from '../helpers/chromium.ts';
+import { startCluster } from '../helpers/cluster.ts';
 import { startGateway, type TestGateway } from '../helpers/gateway.ts';
+import { argumentsOf, treeOf } from '../helpers/processes.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { startUdpRelay } from '../helpers/udp-relay.ts';
 import { MOST_TRIES, waitFor } from '../helpers/wait.ts';
@@ -15,6 +19,8 @@ t.setTimeout(FILE_TIMEOUT);
 
 /** Milliseconds for what the browser notices by itself: ICE gives up after half a minute. */
 const PATIENCE = 90_000;
+/** Longer than the gateway waits for an answer to a ping. */
+const FROZEN_MS = 20_000;
 const SETTINGS = { publisher_resume_window_ms: 60_000 };
 const SECRET = 'a-secret-of-at-least-32-bytes-for-tests';
 
@@ -139,5 +145,67 @@ await t.test('the gateway is restarted: session and stream come back', async (t)
   await hears(page, 'session established');
   await hears(page, 'publishing');
   t.match((await second.http('/api/v1/streams')).body, [{ name: 'restarted', status: 'live' }]);
+  await page.close();
+});
+
+await t.test('the computer sleeps for longer than the gateway waits for packets: the stream comes back', async (t) => {
+  const page = await publisher(gateway, 'asleep');
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'asleep', rtmpUrl: nginx.rtmpUrl });
+  await arrives(gateway, mediaSessionId);
+  const chromium = treeOf(mainProcessOf(process.pid));
+  const signal = (name: 'SIGSTOP' | 'SIGCONT'): void => chromium.forEach((pid) => process.kill(pid, name));
+  signal('SIGSTOP');
+  const statusOf = async (): Promise<string | undefined> =>
+    ((await gateway.http('/api/v1/streams')).body as { name: string; status: string }[]).find(
+      ({ name }) => name === 'asleep',
+    )?.status;
+  await waitFor('the loss', async () => (await statusOf()) === 'held', { timeout: PATIENCE }).finally(() =>
+    signal('SIGCONT'),
+  );
+  await hears(page, 'resuming');
+  await waitFor('the stream', async () => (await statusOf()) === 'live', { timeout: PATIENCE });
+  await arrives(gateway, mediaSessionId);
+  await page.close();
+});
+
+await t.test('a phone freezes the page: it goes on when it is shown again', async (t) => {
+  const page = await publisher(gateway, 'frozen');
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'frozen', rtmpUrl: nginx.rtmpUrl });
+  await arrives(gateway, mediaSessionId);
+  const renderers = treeOf(mainProcessOf(process.pid)).filter((pid) =>
+    argumentsOf(pid).join(' ').includes('--type=renderer'),
+  );
+  const signal = (name: 'SIGSTOP' | 'SIGCONT'): void => renderers.forEach((pid) => process.kill(pid, name));
+  await page.evaluate('void (globalThis.ticks = 0); setInterval(() => ticks++, 50)');
+  signal('SIGSTOP');
+  await sleep(FROZEN_MS);
+  signal('SIGCONT');
+  t.ok(((await page.evaluate('ticks')) as number) < FROZEN_MS / 50 / 2, 'no timer of the page ran');
+  await waitFor('the state', async () => (await page.evaluate('publication.state')) === 'publishing', {
+    timeout: PATIENCE,
+  });
+  await arrives(gateway, mediaSessionId);
+  await page.close();
+});
+
+await t.test('in a cluster: the manager is restarted, and the node is lost', async (t) => {
+  const cluster = await startCluster({ nodes: 2, settings: { ...SETTINGS, cors_origins: '*' } });
+  t.teardown(() => cluster.stop());
+  const page = await publisher(cluster.managers[0]!, 'clustered');
+  await page.evaluate(`void session.on('state', (state) => told.push('session ' + state))`);
+  const owner = (await cluster.ownerOf('clustered'))!;
+  await cluster.restartManager(0);
+  await hears(page, 'session established');
+  const publishes = (): Promise<true> =>
+    waitFor('the stream', async () => (await page.evaluate('publication.state')) === 'publishing' || undefined, {
+      timeout: PATIENCE,
+    });
+  await publishes();
+  process.kill(cluster.nodes[owner]!.pid, 'SIGKILL');
+  await waitFor('the other node', async () => (await cluster.ownerOf('clustered')) === 1 - owner, {
+    timeout: PATIENCE,
+  });
+  await publishes();
+  t.strictSame((await told(page)).includes('ended'), false);
   await page.close();
 });
