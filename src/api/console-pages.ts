@@ -103,8 +103,11 @@ const IMPORT_MAP = JSON.stringify({
   imports: Object.fromEntries(MODULES.map(([name, file]) => [name, `./console/packages/${file}`])),
 });
 
-/** Allows the import map, which cannot be a file, in a policy without `unsafe-inline`. */
-export const IMPORT_MAP_HASH = `'sha256-${createHash('sha256').update(IMPORT_MAP).digest('base64')}'`;
+/** Allows the import map of a page, which cannot be a file, in a policy without `unsafe-inline`; nothing where it has none. */
+export function importMapHash(html: string): string | undefined {
+  const map = /<script type="importmap">(.*?)<\/script>/s.exec(html)?.[1];
+  return map === undefined ? undefined : `'sha256-${createHash('sha256').update(map).digest('base64')}'`;
+}
 
 /** Reads the pages that these features have. */
 export async function readPages(features: ConsoleFeatures): Promise<ConsolePage[]> {

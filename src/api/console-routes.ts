@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import { isLoopback } from '../net/loopback.ts';
 import type { AccessHook } from './authorize.ts';
-import { IMPORT_MAP_HASH, PACKAGE_FILES, readPages } from './console-pages.ts';
+import { importMapHash, PACKAGE_FILES, readPages } from './console-pages.ts';
 
 export interface ConsoleRoutesOptions {
   readonly wsPort: number;
@@ -62,6 +62,8 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
   ...PACKAGE_FILES,
 ];
 
+const isHtml = ({ file }: { readonly file: string }): boolean => file.endsWith('.html');
+
 const PlaybackParams = z.object({ name: z.string().min(1) });
 
 /**
@@ -83,7 +85,11 @@ export const consoleRoutes =
     isAllowed,
   }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
-    const policy = contentSecurityPolicy(wsPort, wssPort, recordingsOrigin);
+    const files = await Promise.all(FILES.map(async ([path, file]) => ({ path, file, body: await readFile(file) })));
+    const pages = await readPages({ isManager, hasRooms, hasCalls });
+    const documents = [...pages.map(({ html }) => html), ...files.filter(isHtml).map(({ body }) => body.toString())];
+    const importMaps = [...new Set(documents.map(importMapHash))].filter((hash) => hash !== undefined);
+    const policy = contentSecurityPolicy({ wsPort, wssPort, importMaps, recordingsOrigin });
 
     const serve = (path: string, body: Buffer, type: string): void => {
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
@@ -97,10 +103,9 @@ export const consoleRoutes =
         return reply.send(body);
       });
     };
-    for (const [path, file] of FILES)
-      serve(path, await readFile(file), TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension]);
-    for (const { path, html } of await readPages({ isManager, hasRooms, hasCalls }))
-      serve(path, Buffer.from(html), TYPES.html);
+    for (const { path, file, body } of files)
+      serve(path, body, TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension]);
+    for (const { path, html } of pages) serve(path, Buffer.from(html), TYPES.html);
 
     app.get('/console/config.json', (_request, reply) =>
       secure(reply, policy)
@@ -134,14 +139,21 @@ function secure(reply: FastifyReply, policy: string): FastifyReply {
 }
 
 /**
- * Allows files of this server, the import map, connections to it and to the WebSocket ports, and `blob:` URLs, which
+ * Allows files of this server, import maps, connections to it and to the WebSocket ports, and `blob:` URLs, which
  * mpegts.js gives to the video element.
  */
-function contentSecurityPolicy(wsPort: number, wssPort: number | undefined, recordingsOrigin = ''): string {
+function contentSecurityPolicy({
+  wsPort,
+  wssPort,
+  importMaps,
+  recordingsOrigin = '',
+}: Pick<ConsoleRoutesOptions, 'wsPort' | 'wssPort' | 'recordingsOrigin'> & {
+  readonly importMaps: readonly string[];
+}): string {
   const sockets = [`ws://*:${wsPort}`, ...(wssPort === undefined ? [] : [`wss://*:${wssPort}`])].join(' ');
   return [
     "default-src 'none'",
-    `script-src 'self' ${IMPORT_MAP_HASH}`,
+    `script-src ${["'self'", ...importMaps].join(' ')}`,
     "style-src 'self'",
     "img-src 'self'",
     `media-src 'self' blob:${recordingsOrigin && ` ${recordingsOrigin}`}`,

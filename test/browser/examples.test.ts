@@ -56,7 +56,7 @@ const live = async (): Promise<string[]> =>
 await t.test('the list leads to all of them', async (t) => {
   const { page, faults } = await open('');
   const links = (await page.evaluate(`[...document.querySelectorAll('li a')].map((link) => link.href)`)) as string[];
-  t.equal(links.length, 5);
+  t.equal(links.length, 6);
   for (const link of links) {
     await page.goto(link);
     await page.locator('#form').waitFor();
@@ -85,6 +85,29 @@ await t.test('publish, and watch', async (t) => {
   await stop(publisher.page);
   t.strictSame(await live(), []);
   t.strictSame([...publisher.faults, ...viewer.faults], []);
+});
+
+await t.test('a hook for React', async (t) => {
+  const { page, faults } = await open('react.html');
+  await page.fill('#name', 'hooked');
+  for (let tries = 0; (await page.textContent('#state')) !== 'Publishing'; tries++) {
+    await press(page);
+    const answer = await waitFor('an answer', async () => {
+      const state = await page.textContent('#state');
+      return ['Publishing', 'ended'].includes(state ?? '') && (state === 'ended' ? page.textContent('#error') : state);
+    });
+    if (answer === 'Publishing') break;
+    if (!String(answer).includes('is overloaded') || tries === MOST_TRIES) throw new Error(String(answer));
+    await page.locator('#stop').click();
+    await sleep(1000);
+  }
+  await shows(page, '#video');
+  t.strictSame(await live(), ['hooked']);
+  await page.locator('#stop').click();
+  await says(page, '#state', 'Stopped');
+  await waitFor('the end of the stream', async () => (await live()).length === 0);
+  t.strictSame(faults, []);
+  await page.close();
 });
 
 await t.test('publish and push', async (t) => {

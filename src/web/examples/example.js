@@ -13,10 +13,13 @@ export const say = (text) => (element('state').textContent = text);
 /** @type {Session | undefined} */
 let session;
 
-/** Connects to the gateway that has served the page. A page of another server writes the address instead. */
+/** The address of the gateway that has served the page. A page of another server writes it instead. */
+export async function gatewayUrl() {
+  return webSocketUrl(await (await fetch('../console/config.json')).json());
+}
+
 export async function connect() {
-  const config = await (await fetch('../console/config.json')).json();
-  session = await Session.connect(webSocketUrl(config), { token: valueOf('key') || undefined });
+  session = await Session.connect(await gatewayUrl(), { token: valueOf('key') || undefined });
   return session;
 }
 

@@ -5,13 +5,18 @@ import { Session } from '@webrtc-transponder/client';
  * Publishes the camera while a component is mounted.
  *
  * const { stream, state, error } = usePublication('wss://gateway.example:8443', 'stream1');
+ *
+ * @param {string} url
+ * @param {string} name
+ * @param {{ token?: string } & Partial<import('../client/index.js').PublishOptions>} [options]
  */
 export function usePublication(url, name, { token, ...options } = {}) {
-  const [view, setView] = useState({ state: 'connecting' });
+  const [view, setView] = useState(/** @type {Record<string, any>} */ ({ state: 'connecting' }));
   useEffect(() => {
+    /** @type {Session | undefined} */
     let session;
     let left = false;
-    const show = (change) => left || setView((before) => ({ ...before, ...change }));
+    const show = (/** @type {object} */ change) => left || setView((before) => ({ ...before, ...change }));
     const start = async () => {
       session = await Session.connect(url, { token });
       if (left) return session.close();
