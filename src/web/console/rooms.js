@@ -14,7 +14,8 @@ const LIMIT = 100;
 
 const state = element('state', HTMLElement);
 const prefix = element('prefix', HTMLInputElement);
-prefix.value = new URLSearchParams(location.search).get('prefix') ?? '';
+// What was typed while the page was loaded stays.
+prefix.value = new URLSearchParams(location.search).get('prefix') ?? prefix.value;
 const page = await PolledPage.open(load);
 
 prefix.addEventListener('input', () => void page.refresh());
