@@ -50,7 +50,7 @@ export const CHECKS = {
 export const SUITES = {
   unit: { load: 1, processes: 20, compiled: true },
   // They mostly wait for servers and for media in real time.
-  integration: { load: 0.5, compiled: true },
+  integration: { load: 0.5, loads: { 'standby.test.ts': 1 }, compiled: true },
   browser: { load: 1 },
   recovery: { load: 0.66 },
   timing: { load: 1 },
