@@ -62,8 +62,6 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
   ...PACKAGE_FILES,
 ];
 
-const isHtml = ({ file }: { readonly file: string }): boolean => file.endsWith('.html');
-
 const PlaybackParams = z.object({ name: z.string().min(1) });
 
 /**
@@ -85,17 +83,16 @@ export const consoleRoutes =
     isAllowed,
   }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
-    const files = await Promise.all(FILES.map(async ([path, file]) => ({ path, file, body: await readFile(file) })));
-    const pages = await readPages({ isManager, hasRooms, hasCalls });
-    const documents = [...pages.map(({ html }) => html), ...files.filter(isHtml).map(({ body }) => body.toString())];
-    const importMaps = [...new Set(documents.map(importMapHash))].filter((hash) => hash !== undefined);
-    const policy = contentSecurityPolicy({ wsPort, wssPort, importMaps, recordingsOrigin });
+    const connections = { wsPort, wssPort, recordingsOrigin };
+    const policy = contentSecurityPolicy(connections);
 
     const serve = (path: string, body: Buffer, type: string): void => {
+      const ownPolicy =
+        type === TYPES.html ? contentSecurityPolicy(connections, importMapHash(body.toString())) : policy;
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
       app.get(path, (request, reply) => {
         // Browsers revalidate each file (304), so that a page never mixes files of two versions.
-        secure(reply, policy).header('cache-control', 'no-cache').header('etag', etag).type(type);
+        secure(reply, ownPolicy).header('cache-control', 'no-cache').header('etag', etag).type(type);
         // Pages of other origins may import the library. Modules need CORS.
         if (path.startsWith('/client/'))
           reply.header('access-control-allow-origin', '*').header('cross-origin-resource-policy', 'cross-origin');
@@ -103,9 +100,10 @@ export const consoleRoutes =
         return reply.send(body);
       });
     };
-    for (const { path, file, body } of files)
-      serve(path, body, TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension]);
-    for (const { path, html } of pages) serve(path, Buffer.from(html), TYPES.html);
+    for (const [path, file] of FILES)
+      serve(path, await readFile(file), TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension]);
+    for (const { path, html } of await readPages({ isManager, hasRooms, hasCalls }))
+      serve(path, Buffer.from(html), TYPES.html);
 
     app.get('/console/config.json', (_request, reply) =>
       secure(reply, policy)
@@ -139,21 +137,17 @@ function secure(reply: FastifyReply, policy: string): FastifyReply {
 }
 
 /**
- * Allows files of this server, import maps, connections to it and to the WebSocket ports, and `blob:` URLs, which
+ * Allows files of this server, the import map of the page, connections to it and to the WebSocket ports, and `blob:` URLs, which
  * mpegts.js gives to the video element.
  */
-function contentSecurityPolicy({
-  wsPort,
-  wssPort,
-  importMaps,
-  recordingsOrigin = '',
-}: Pick<ConsoleRoutesOptions, 'wsPort' | 'wssPort' | 'recordingsOrigin'> & {
-  readonly importMaps: readonly string[];
-}): string {
+function contentSecurityPolicy(
+  { wsPort, wssPort, recordingsOrigin = '' }: Pick<ConsoleRoutesOptions, 'wsPort' | 'wssPort' | 'recordingsOrigin'>,
+  importMap?: string,
+): string {
   const sockets = [`ws://*:${wsPort}`, ...(wssPort === undefined ? [] : [`wss://*:${wssPort}`])].join(' ');
   return [
     "default-src 'none'",
-    `script-src ${["'self'", ...importMaps].join(' ')}`,
+    `script-src 'self'${importMap === undefined ? '' : ` ${importMap}`}`,
     "style-src 'self'",
     "img-src 'self'",
     `media-src 'self' blob:${recordingsOrigin && ` ${recordingsOrigin}`}`,
