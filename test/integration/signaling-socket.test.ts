@@ -356,7 +356,9 @@ t.test('a held stream is continued only by its owner', async (t) => {
   const attempt = async (name: string, more: Record<string, unknown>): Promise<boolean> => {
     const client = await RawClient.open(true, more);
     client.send('publishStream', { mediaSessionId: 'x', name, sdp: OFFER });
-    const heard = await Promise.race([client.heard('setRemoteSDP'), client.status('x', 'FAILED')]);
+    const isAnswer = ({ message, data: [event] }: Message): boolean =>
+      message === 'setRemoteSDP' || (message === 'notifyStreamStatusEvent' && event?.status === 'FAILED');
+    const heard = await waitFor('the answer', () => client.received.find(isAnswer), { every: 5 });
     if (heard.message !== 'setRemoteSDP') t.equal(heard.data[0].info, 'Stream name is already in use');
     client.send('unPublishStream', { mediaSessionId: 'x', name: '' });
     await waitFor(
