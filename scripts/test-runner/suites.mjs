@@ -42,23 +42,23 @@ export const CHECKS = {
 };
 
 /**
- * Folders of test files. `load`: cores that a process needs; what needs two runs alone on a machine with two. `loads`: those of other files.
- * `processes`: the files run in so many processes, several in each. `compiled`: the processes share compiled modules, which starts them faster.
+ * Folders of test files. `load`: cores that a process needs, on average about its processor time divided by its duration; what needs two runs
+ * alone on a machine with two. `loads`: those of other files. `processes`: the files run in so many processes, several in each.
  *
- * @type {Record<string, { load: number, loads?: Record<string, number>, processes?: number, compiled?: boolean }>}
+ * @type {Record<string, { load: number, loads?: Record<string, number>, processes?: number }>}
  */
 export const SUITES = {
-  unit: { load: 1, processes: 20, compiled: true },
+  unit: { load: 0.5, processes: 20 },
   // They mostly wait for servers and for media in real time.
-  integration: { load: 0.5, loads: { 'standby.test.ts': 1 }, compiled: true },
-  browser: { load: 1 },
-  recovery: { load: 0.66 },
-  timing: { load: 1 },
+  integration: { load: 0.4, loads: { 'standby.test.ts': 1 } },
+  browser: { load: 0.5 },
+  recovery: { load: 0.5 },
+  timing: { load: 0.5 },
   // Attackers use what they get of both cores. In the others a few processes die and return.
   faults: {
     load: 2,
     loads: {
-      'continuity.test.ts': 0.66,
+      'continuity.test.ts': 0.5,
       'cluster-drain.test.ts': 1,
       'cluster-standby.test.ts': 1,
       'restart.test.ts': 1,
@@ -81,7 +81,7 @@ function testFiles(root, suite) {
  * @param {string} root the repository
  * @param {string[]} names checks, suites and files; none: all
  * @param {(file: string) => number} secondsOf how long a file takes
- * @returns {{ runs: ({ load: number, seconds: number } & ({ check: object } | { files: string[], compiled: boolean }))[], problems: string[] }}
+ * @returns {{ runs: ({ load: number, seconds: number } & ({ check: object } | { files: string[] }))[], problems: string[] }}
  */
 export function plan(root, names, secondsOf) {
   const all = names.length === 0;
@@ -92,19 +92,19 @@ export function plan(root, names, secondsOf) {
     if (!wants(name)) continue;
     for (const check of checks) runs.push({ check, load: 1, seconds: check.seconds });
   }
-  for (const [suite, { load, loads = {}, processes, compiled = false }] of Object.entries(SUITES)) {
+  for (const [suite, { load, loads = {}, processes }] of Object.entries(SUITES)) {
     if (!wants(suite)) continue;
     const files = testFiles(root, suite);
     // A suite that was named and has no tests is a failure.
     if (files.length === 0 && !all) problems.push(`${suite}: there are no tests in test/${suite}`);
     for (const { items, seconds } of inLists(files, processes ?? files.length, secondsOf))
-      runs.push({ files: items, load: loads[path.basename(items[0])] ?? load, seconds, compiled });
+      runs.push({ files: items, load: loads[path.basename(items[0])] ?? load, seconds });
   }
   for (const name of names) {
     if (name === 'quick' || name in CHECKS || name in SUITES) continue;
     const file = path.resolve(root, name);
     if (existsSync(file) && name.endsWith('.test.ts'))
-      runs.push({ files: [path.relative(root, file)], load: Infinity, seconds: 0, compiled: false });
+      runs.push({ files: [path.relative(root, file)], load: Infinity, seconds: 0 });
     else problems.push(`${name}: no such suite or test file`);
   }
   if (all && !runs.some(({ files }) => files)) problems.push('there are no tests');
