@@ -34,7 +34,7 @@ import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { listTransponders } from './outputs/push/transponder-view.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
-import { createSessions } from './publish/create-sessions.ts';
+import { createSessions } from './sessions/create-sessions.ts';
 import { createEncoders } from './renditions/create-encoders.ts';
 import { learnFrameSize } from './renditions/frame-size.ts';
 import { createRooms } from './rooms/create-rooms.ts';

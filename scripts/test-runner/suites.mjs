@@ -42,7 +42,7 @@ export const CHECKS = {
 };
 
 /**
- * Folders of test files. `load`: cores that a process needs, on average about its processor time divided by its duration; what needs two runs
+ * Folders of test files. `load`: cores that a process needs, somewhat more than its average; what needs two runs
  * alone on a machine with two. `loads`: those of other files. `processes`: the files run in so many processes, several in each.
  *
  * @type {Record<string, { load: number, loads?: Record<string, number>, processes?: number }>}
@@ -50,15 +50,15 @@ export const CHECKS = {
 export const SUITES = {
   unit: { load: 0.5, processes: 20 },
   // They mostly wait for servers and for media in real time.
-  integration: { load: 0.4, loads: { 'standby.test.ts': 1 } },
-  browser: { load: 0.5 },
-  recovery: { load: 0.5 },
-  timing: { load: 0.5 },
+  integration: { load: 0.5, loads: { 'standby.test.ts': 1 } },
+  browser: { load: 0.66 },
+  recovery: { load: 0.66 },
+  timing: { load: 0.66 },
   // Attackers use what they get of both cores. In the others a few processes die and return.
   faults: {
     load: 2,
     loads: {
-      'continuity.test.ts': 0.5,
+      'continuity.test.ts': 0.66,
       'cluster-drain.test.ts': 1,
       'cluster-standby.test.ts': 1,
       'restart.test.ts': 1,

@@ -12,7 +12,7 @@ import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
 import type { ParseOrder, SavedDestinations } from '../outputs/push/saved/saved-destinations.ts';
 import type { SavedPushes } from '../outputs/push/saved/saved-pushes.ts';
-import type { ClientSessions } from '../publish/client-sessions.ts';
+import type { ClientSessions } from '../sessions/client-sessions.ts';
 import type { RoomsControl } from '../rooms/room-client.ts';
 import type { CallControl } from '../sip/call/calls.ts';
 import {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import { guarded } from '../runtime/in-background.ts';
 import { limitHits } from '../observe/limits.ts';
-import { Deadline } from '../publish/deadline.ts';
+import { Deadline } from '../sessions/deadline.ts';
 import type {
   JoinRequest,
   JsonValue,

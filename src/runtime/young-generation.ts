@@ -18,7 +18,6 @@ const CHECK_OBJECTS = 60_000;
  */
 export function limitYoungGeneration(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
-  if (process.env['XX']) for (const f of process.env['XX'].split('+')) setFlagsFromString(f);
 }
 
 /** Undoes {@link limitYoungGeneration}. */

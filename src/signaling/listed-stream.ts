@@ -1,4 +1,4 @@
-import { DEFAULT_APPLICATION, type StreamSession } from '../publish/client-sessions.ts';
+import { DEFAULT_APPLICATION, type StreamSession } from '../sessions/client-sessions.ts';
 import type { PlayStream, StreamStatus } from './messages.ts';
 import type { WcsSession } from './wcs-session.ts';
 import { wallClockDate } from '../runtime/wall-clock.ts';

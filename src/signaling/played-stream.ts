@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
-import type { StreamSession } from '../publish/client-sessions.ts';
-import type { Player } from '../publish/player.ts';
+import type { StreamSession } from '../sessions/client-sessions.ts';
+import type { Player } from '../sessions/player.ts';
 import type { FrameSize } from '../streams/live-stream.ts';
 import { customToken } from './auth-token.ts';
 import { INFO, infoOf, type PlayStream, type StreamStatus } from './messages.ts';

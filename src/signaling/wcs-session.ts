@@ -6,7 +6,7 @@ import { ANONYMOUS } from '../access/open-access.ts';
 import { toGatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { ClientConnection } from '../publish/client-sessions.ts';
+import type { ClientConnection } from '../sessions/client-sessions.ts';
 import { credentialOf, giveToken, ownerOf } from './auth-token.ts';
 import { ClientLink } from './client-link.ts';
 import * as messages from './messages.ts';

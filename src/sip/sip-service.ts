@@ -8,7 +8,7 @@ import { limitHits } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { LoginGuard } from '../access/login-guard.ts';
-import type { PublicationContext } from '../publish/publication.ts';
+import type { PublicationContext } from '../sessions/publication.ts';
 import { mediaAddresses } from '../webrtc/media-addresses.ts';
 import type { WorkerPool } from '../webrtc/worker-pool.ts';
 import { Calls } from './call/calls.ts';

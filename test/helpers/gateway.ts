@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { SettingKey } from '../../src/config/schema.ts';
 import type { TransponderView } from '../../src/views/push-view.ts';
 import { mediaWorkerEnv } from './media-worker.ts';
-import { childrenOf, cpuTime, processesMarked, type ProcessInfo, type ProcessRole } from './processes.ts';
+import { childrenOf, cpuTime, processesMarked, threadsOf, type ProcessInfo, type ProcessRole } from './processes.ts';
 import { freePort } from './server-process.ts';
 import { waitFor } from './wait.ts';
 
@@ -171,11 +171,14 @@ export async function startGateway(
       exited,
       new Promise<'timeout'>((resolve) => setTimeout(resolve, STOP_TIMEOUT, 'timeout').unref()),
     ]);
+    const threads = code === 'timeout' ? threadsOf(child.pid!) : [];
     if (code === 'timeout') child.kill('SIGKILL');
     await exited;
     await rm(folder, { recursive: true, force: true });
     if (code === 'timeout')
-      throw new Error(`the gateway did not end within ${STOP_TIMEOUT} ms of SIGTERM:\n${logs.slice(-4000)}`);
+      throw new Error(
+        `the gateway did not end within ${STOP_TIMEOUT} ms of SIGTERM:\n${logs.slice(-4000)}\n${threads.join('\n')}`,
+      );
     // It may have died long before; the test then only reported that there was no answer.
     if (code !== 0) throw new Error(`the gateway ended with code ${code}:\n${logs.slice(-4000)}`);
     // Children end a moment after their parent; none may remain.

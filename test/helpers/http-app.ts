@@ -13,7 +13,7 @@ import type { TransponderControl } from '../../src/outputs/push/transponder-view
 import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { LiveFeed } from '../../src/api/live/live-feed.ts';
-import { ClientSessions } from '../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../src/sessions/client-sessions.ts';
 import { savedOrder } from '../../src/api/wcs/start-request.ts';
 import { standbyDefaults } from '../../src/outputs/push/standby-defaults.ts';
 import { SavedDestinations } from '../../src/outputs/push/saved/saved-destinations.ts';

@@ -106,3 +106,12 @@ export function openFiles(pid: number): number {
     return 0;
   }
 }
+
+/** What each thread of a process does, the main thread first: name, state, processor time and where in the kernel it sleeps. */
+export function threadsOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const [name, stat, sleeps] = ['comm', 'stat', 'wchan'].map((file) => read(`/proc/${pid}/task/${thread}/${file}`));
+    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
+    return `${name?.trim()} ${fields[0]} ${(Number(fields[11]) + Number(fields[12])) * TICK_MS} ms ${sleeps}`;
+  });
+}

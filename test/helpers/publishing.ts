@@ -1,7 +1,7 @@
 import type { Authorizer } from '../../src/access/authorizer.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
-import { Players } from '../../src/publish/players.ts';
-import { Publications, type PublicationsOptions } from '../../src/publish/publications.ts';
+import { Players } from '../../src/sessions/players.ts';
+import { Publications, type PublicationsOptions } from '../../src/sessions/publications.ts';
 import { LocalDirectory } from '../../src/streams/directory.ts';
 
 /** Allows everything. */

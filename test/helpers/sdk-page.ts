@@ -115,8 +115,13 @@ export class SdkPage {
     return this.#call('disconnect');
   }
 
-  publish(options: PublishOptions): Promise<StreamOutcome> {
-    return this.#call('publish', options);
+  /** On a busy machine a gateway that has just started says for some seconds that it is overloaded, and to try again. */
+  async publish(options: PublishOptions): Promise<StreamOutcome> {
+    for (let tries = 0; ; tries++) {
+      const outcome = await this.#call<StreamOutcome>('publish', options);
+      if (tries === MOST_TRIES || !outcome.info?.includes('is overloaded')) return outcome;
+      await sleep(1000);
+    }
   }
 
   play(options: {
@@ -181,12 +186,7 @@ export class SdkPage {
   /** Connects and publishes; throws on failure. */
   async publishTo(url: string, options: PublishOptions): Promise<void> {
     await this.connect(url);
-    // On a busy machine a gateway that has just started says for some seconds that it is overloaded, and to try again.
-    let outcome = await this.publish(options);
-    for (let tries = 0; tries < MOST_TRIES && outcome.info?.includes('is overloaded'); tries++) {
-      await sleep(1000);
-      outcome = await this.publish(options);
-    }
+    const outcome = await this.publish(options);
     if (outcome.status !== 'PUBLISHING')
       throw new Error(`publishing ${options.name}: ${outcome.status} ${outcome.info ?? ''}`);
   }

@@ -29,12 +29,27 @@ export function toneWav(seconds: number, frequency: number, amplitude: number, s
 export const silentWav = (samples: number, channels = 1): Buffer =>
   wav(new Int16Array(samples * channels), channels, 8000);
 
-/** The frequency of a tone, from its zero crossings. Hertz. @param samples 48 in a millisecond */
+/**
+ * The frequency of a tone in hertz, from its zero crossings; 0 if less than half is a tone. Periods near the median count, so that short gaps
+ * change nothing.
+ *
+ * @param samples 48 in a millisecond
+ */
 export function frequency(samples: Float32Array, from: number, to: number): number {
   const part = samples.subarray(from * 48, to * 48);
-  let crossings = 0;
-  for (let i = 1; i < part.length; i++) if (part[i - 1]! < 0 && part[i]! >= 0) crossings++;
-  return crossings / ((to - from) / 1000);
+  const periods: number[] = [];
+  let last: number | undefined;
+  for (let i = 1; i < part.length; i++) {
+    if (part[i - 1]! >= 0 || part[i]! < 0) continue;
+    if (last !== undefined) periods.push(i - last);
+    last = i;
+  }
+  periods.sort((a, b) => a - b);
+  const median = periods[periods.length >> 1] ?? Infinity;
+  // The period of a tone is no whole number of samples.
+  const ofTone = periods.filter((period) => Math.abs(period - median) <= median / 10);
+  const covered = ofTone.reduce((sum, period) => sum + period, 0);
+  return covered < part.length / 2 ? 0 : (48_000 * ofTone.length) / covered;
 }
 
 /** By this much the gateway slows audio down that has become late, as on a busy machine. */

@@ -2,7 +2,7 @@ import t from 'tap';
 import type { LiveStream, SenderReport, TrackSubscription } from '../../src/streams/live-stream.ts';
 import type { StartRequest, TransponderControl } from '../../src/outputs/push/transponder-view.ts';
 import { GatewayError } from '../../src/errors.ts';
-import { ClientSessions } from '../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../src/sessions/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';

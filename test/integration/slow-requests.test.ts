@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { Certificate } from '../../src/net/certificate.ts';
-import { ClientSessions } from '../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../src/sessions/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { createHttpApp } from '../helpers/http-app.ts';

@@ -4,7 +4,7 @@ import t from 'tap';
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { HttpApp } from '../../src/api/app.ts';
-import { ClientSessions } from '../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../src/sessions/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';

@@ -1,5 +1,5 @@
 import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
-import type { ClientSessions } from '../../publish/client-sessions.ts';
+import type { ClientSessions } from '../../sessions/client-sessions.ts';
 import type { LiveStream, PublisherMetrics } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { publicView } from '../ops/public-view.ts';

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { GatewayError } from '../../errors.ts';
-import type { ClientSessions } from '../../publish/client-sessions.ts';
+import type { ClientSessions } from '../../sessions/client-sessions.ts';
 import { principalOf } from '../authorize.ts';
 import type { RenewalView } from '../openapi/answers.ts';
 

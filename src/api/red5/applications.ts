@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts';
-import { DEFAULT_APPLICATION, type ClientSessions, type StreamSession } from '../../publish/client-sessions.ts';
+import { DEFAULT_APPLICATION, type ClientSessions, type StreamSession } from '../../sessions/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 

@@ -6,7 +6,7 @@ import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Recording } from '../../outputs/record/recordings.ts';
-import type { ClientSessions } from '../../publish/client-sessions.ts';
+import type { ClientSessions } from '../../sessions/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { principalOf, requireAllStreams } from '../authorize.ts';

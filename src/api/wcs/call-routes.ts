@@ -5,7 +5,7 @@ import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import { hostOfRtmpUrl } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { DEFAULT_APPLICATION } from '../../publish/client-sessions.ts';
+import { DEFAULT_APPLICATION } from '../../sessions/client-sessions.ts';
 import type { CallRequest } from '../../sip/call/call-request.ts';
 import { withoutDestination, type CallView } from '../../sip/call/call-view.ts';
 import type { CallControl } from '../../sip/call/calls.ts';

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { ClientConnection, ClientSessions } from '../../publish/client-sessions.ts';
+import type { ClientConnection, ClientSessions } from '../../sessions/client-sessions.ts';
 import { requireAllStreams } from '../authorize.ts';
 import { readBodies } from './body-reader.ts';
 import { NothingSchema } from './schemas.ts';

@@ -5,7 +5,7 @@ import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Recorders } from '../../outputs/record/recorders.ts';
-import type { ClientSessions, StreamSession } from '../../publish/client-sessions.ts';
+import type { ClientSessions, StreamSession } from '../../sessions/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { principalOf } from '../authorize.ts';

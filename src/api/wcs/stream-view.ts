@@ -1,4 +1,4 @@
-import type { ClientConnection, StreamSession } from '../../publish/client-sessions.ts';
+import type { ClientConnection, StreamSession } from '../../sessions/client-sessions.ts';
 import type { LiveStream, PublisherMetrics, TrackMetrics } from '../../streams/live-stream.ts';
 import type { ConnectionView, StreamSessionView } from '../openapi/answers.ts';
 

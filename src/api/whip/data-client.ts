@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Principal } from '../../access/authorizer.ts';
-import { DEFAULT_APPLICATION } from '../../publish/client-sessions.ts';
+import { DEFAULT_APPLICATION } from '../../sessions/client-sessions.ts';
 import type { DataClient } from '../../rooms/doors/data-door.ts';
 import type { DataChannel } from '../../streams/data-channel.ts';
 

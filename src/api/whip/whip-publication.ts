@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { IceFragment } from '../../publish/ice-fragment.ts';
-import type { PublicationEnd } from '../../publish/publication.ts';
-import type { PublicationRights } from '../../publish/publish-right.ts';
-import { DEFAULT_APPLICATION, type StreamSession } from '../../publish/client-sessions.ts';
+import type { IceFragment } from '../../sessions/ice-fragment.ts';
+import type { PublicationEnd } from '../../sessions/publication.ts';
+import type { PublicationRights } from '../../sessions/publish-right.ts';
+import { DEFAULT_APPLICATION, type StreamSession } from '../../sessions/client-sessions.ts';
 import type { DataChannel } from '../../streams/data-channel.ts';
 import type { StreamMessage } from '../../streams/live-stream.ts';
-import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
+import type { Publications, WebRtcPublication } from '../../sessions/publications.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 export interface WhipPublicationRequest {

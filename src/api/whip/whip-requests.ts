@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Credentials } from '../../access/authorizer.ts';
 import { GatewayError } from '../../errors.ts';
-import { DEFAULT_APPLICATION, type StreamSubject } from '../../publish/client-sessions.ts';
+import { DEFAULT_APPLICATION, type StreamSubject } from '../../sessions/client-sessions.ts';
 import { isStreamName, STREAM_NAME_RULE } from '../../streams/stream-name.ts';
 
 /** Reads and checks the requests of WHIP and WHEP. */

@@ -1,4 +1,4 @@
-import type { PublicationRights } from '../../publish/publish-right.ts';
+import type { PublicationRights } from '../../sessions/publish-right.ts';
 import type { AccountFields } from './account.ts';
 
 /** A call that a client has asked for, and may have. */

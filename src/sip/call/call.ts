@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { parseDestination } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { Publication, type PublicationContext } from '../../publish/publication.ts';
+import { Publication, type PublicationContext } from '../../sessions/publication.ts';
 import { guarded } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
 import type { Clock } from '../../runtime/clock.ts';

@@ -3,7 +3,7 @@ import { matchesName } from '../../access/rights.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { hostOfRtmpUrl } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { DEFAULT_APPLICATION } from '../../publish/client-sessions.ts';
+import { DEFAULT_APPLICATION } from '../../sessions/client-sessions.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
 import type { CallSubject } from '../call/call-request.ts';

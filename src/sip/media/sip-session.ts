@@ -4,7 +4,7 @@ import type { types } from 'mediasoup';
 import { GatewayError } from '../../errors.ts';
 import { parseRtpPacket } from '../../media/rtp/rtp-packet.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { SourceSession } from '../../publish/source-session.ts';
+import type { SourceSession } from '../../sessions/source-session.ts';
 import { guarded } from '../../runtime/in-background.ts';
 import { Ticker } from '../../runtime/ticker.ts';
 import type { AudioCodec, Playback, PlaybackOptions, PublisherMetrics } from '../../streams/live-stream.ts';

@@ -26,15 +26,27 @@ const roomPage = {
     });
   },
 
-  /** Resolves when the stream is live; its end is told as FAILED. */
-  publish() {
+  /** Resolves when the stream is live; its end is told as FAILED. Asks again while the gateway is overloaded. */
+  async publish() {
     const constraints = { audio: true, video: { width: 320, height: 240 } };
-    return new Promise((resolve) => {
-      roomPage.room
-        .publish({ display: roomPage.display('own'), constraints })
-        .on(STREAM_STATUS.PUBLISHING, (stream) => resolve(stream.name()))
-        .on(STREAM_STATUS.FAILED, () => roomPage.told.push('FAILED'));
-    });
+    for (let tries = 0; ; tries++) {
+      let live = false;
+      const answer = await new Promise((resolve) => {
+        roomPage.room
+          .publish({ display: roomPage.display('own'), constraints })
+          .on(STREAM_STATUS.PUBLISHING, (stream) => {
+            live = true;
+            resolve(stream.name());
+          })
+          .on(STREAM_STATUS.FAILED, (stream) => {
+            if (live) roomPage.told.push('FAILED');
+            resolve(String(stream.getInfo()));
+          });
+      });
+      if (live) return answer;
+      if (tries === 30 || !answer.includes('is overloaded')) throw new Error(answer);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
   },
 
   display(id) {

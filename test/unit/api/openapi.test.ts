@@ -11,7 +11,7 @@ import { hlsRoutes } from '../../../src/api/hls/hls-routes.ts';
 import { whepRoutes } from '../../../src/api/whep/whep-routes.ts';
 import { whipRoutes } from '../../../src/api/whip/whip-routes.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
-import { ClientSessions } from '../../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../../src/sessions/client-sessions.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import { FakeTransponders } from '../../helpers/fake-transponders.ts';

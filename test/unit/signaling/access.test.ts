@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { SignJWT } from 'jose';
-import { ClientSessions } from '../../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../../src/sessions/client-sessions.ts';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';

@@ -6,7 +6,7 @@ import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
 import { limitHits } from '../../../src/observe/limits.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
-import { ClientSessions } from '../../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../../src/sessions/client-sessions.ts';
 import { wcsLimits } from '../../../src/signaling/wcs-limits.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import { mediaWorkerEnv } from '../../helpers/media-worker.ts';

@@ -5,7 +5,7 @@ import type { Authorizer } from '../../../src/access/authorizer.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
-import { ClientSessions } from '../../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../../src/sessions/client-sessions.ts';
 import type { ScopeRooms } from '../../../src/rooms/scope-rooms.ts';
 import { localRooms } from '../../helpers/local-rooms.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';

@@ -7,7 +7,7 @@ import { NodeRegistry } from '../../../src/cluster/node-registry.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
 import { FORWARDED_CLIENT_HEADER, ForwardedClients } from '../../../src/net/forwarded-client.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
-import { ClientSessions } from '../../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../../src/sessions/client-sessions.ts';
 import { localRooms } from '../../helpers/local-rooms.ts';
 import type { ServerMessages } from '../../../src/signaling/messages.ts';
 import { RoutedRooms } from '../../../src/signaling/manager/routed-rooms.ts';

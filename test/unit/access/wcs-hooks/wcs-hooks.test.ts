@@ -10,7 +10,7 @@ import { PlatformCatalogue } from '../../../../src/outputs/push/platforms/catalo
 import { standbyDefaults } from '../../../../src/outputs/push/standby-defaults.ts';
 import { Secret } from '../../../../src/net/secret.ts';
 import { createLogger } from '../../../../src/observe/logger.ts';
-import { ClientSessions, type StreamSession } from '../../../../src/publish/client-sessions.ts';
+import { ClientSessions, type StreamSession } from '../../../../src/sessions/client-sessions.ts';
 import { BROKEN, echo, startApplicationServer, type Answer } from '../../../helpers/application-server.ts';
 
 const CONNECTION = { appKey: 'shop', authToken: 'auth', custom: { user: 'alice' }, clientVersion: '2.0' };

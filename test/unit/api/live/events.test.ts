@@ -5,7 +5,7 @@ import { EVENT_TYPES } from '../../../../src/hooks/events.ts';
 import { describeEvent } from '../../../../src/api/live/describe-event.ts';
 import { LiveFeed, type FeedMessage } from '../../../../src/api/live/live-feed.ts';
 import { Timeline } from '../../../../src/api/live/timeline.ts';
-import { ClientSessions } from '../../../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../../../src/sessions/client-sessions.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { FakeTransponders } from '../../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';

@@ -2,7 +2,7 @@ import t from 'tap';
 import { issueToken } from '../../../../src/access/issue-token.ts';
 import { JwtClaimsSchema } from '../../../../src/access/jwt-claims.ts';
 import { Secret } from '../../../../src/net/secret.ts';
-import type { StreamSession } from '../../../../src/publish/client-sessions.ts';
+import type { StreamSession } from '../../../../src/sessions/client-sessions.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
 const SECRET = 'a-secret-of-at-least-32-bytes-for-tests';

@@ -1,7 +1,7 @@
 import type { InjectOptions } from 'fastify';
 import t from 'tap';
 import { GatewayError } from '../../../../src/errors.ts';
-import type { StreamSession } from '../../../../src/publish/client-sessions.ts';
+import type { StreamSession } from '../../../../src/sessions/client-sessions.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
 const KEY = 'k'.repeat(20);

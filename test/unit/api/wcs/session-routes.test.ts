@@ -1,6 +1,6 @@
 import t from 'tap';
 import { GatewayError } from '../../../../src/errors.ts';
-import type { ClientConnection, StreamSession } from '../../../../src/publish/client-sessions.ts';
+import type { ClientConnection, StreamSession } from '../../../../src/sessions/client-sessions.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
 const { app, http, registry, sessions, control } = await createHttpApp();

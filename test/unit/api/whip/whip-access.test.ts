@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { ClientSessions } from '../../../../src/publish/client-sessions.ts';
+import { ClientSessions } from '../../../../src/sessions/client-sessions.ts';
 import t from 'tap';
 import type { AccessProvider, Action, Principal, Resource } from '../../../../src/access/authorizer.ts';
 import { ProviderChain } from '../../../../src/access/provider-chain.ts';
 import { GatewayError } from '../../../../src/errors.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
-import type { PublicationRights } from '../../../../src/publish/publish-right.ts';
+import type { PublicationRights } from '../../../../src/sessions/publish-right.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 import { mediaWorkerEnv } from '../../../helpers/media-worker.ts';

@@ -1,7 +1,7 @@
 import { mock } from 'node:test';
 import t from 'tap';
 import { UsedDurations } from '../../../src/access/used-durations.ts';
-import { Deadline } from '../../../src/publish/deadline.ts';
+import { Deadline } from '../../../src/sessions/deadline.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 const HOUR_MS = 3_600_000;

@@ -8,10 +8,10 @@ import {
   type PublicationContext,
   type PublicationEnd,
   type PublicationRequest,
-} from '../../../src/publish/publication.ts';
-import type { PushControl, PushRequest } from '../../../src/publish/push-control.ts';
-import { Publications } from '../../../src/publish/publications.ts';
-import type { SourceSession } from '../../../src/publish/source-session.ts';
+} from '../../../src/sessions/publication.ts';
+import type { PushControl, PushRequest } from '../../../src/sessions/push-control.ts';
+import { Publications } from '../../../src/sessions/publications.ts';
+import type { SourceSession } from '../../../src/sessions/source-session.ts';
 import { LocalDirectory, type Directory } from '../../../src/streams/directory.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import type { WorkerPool } from '../../../src/webrtc/worker-pool.ts';

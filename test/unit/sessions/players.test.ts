@@ -3,7 +3,7 @@ import { mock } from 'node:test';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
-import { Players } from '../../../src/publish/players.ts';
+import { Players } from '../../../src/sessions/players.ts';
 import type { FrameSize, LiveStream, Playback, PlaybackEvents, Publisher } from '../../../src/streams/live-stream.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 

@@ -4,7 +4,7 @@ import {
   stepPublication,
   type PublicationEvent,
   type PublicationState,
-} from '../../../src/publish/publication-state.ts';
+} from '../../../src/sessions/publication-state.ts';
 
 const reason = new GatewayError('STREAM_STOPPED', 'a reason');
 const lost = new GatewayError('PUBLISHER_LOST', 'vanished');
