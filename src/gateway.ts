@@ -32,7 +32,7 @@ import { StoredPushes } from './outputs/push/record/stored-pushes.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
-import { listTransponders } from './outputs/push/transponder-view.ts';
+import { listTransponders } from './outputs/push/transponder-control.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
 import { createSessions } from './sessions/create-sessions.ts';
 import { createEncoders } from './renditions/create-encoders.ts';

@@ -5,7 +5,7 @@ import { toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
-import type { StartRequest, TransponderControl } from '../outputs/push/transponder-view.ts';
+import type { StartRequest, TransponderControl } from '../outputs/push/transponder-control.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { ClusterDirectory } from './cluster-directory.ts';
 import { ClusterNode, type NodeLoad } from './cluster-node.ts';

@@ -23,7 +23,7 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-} from '../outputs/push/transponder-view.ts';
+} from '../outputs/push/transponder-control.ts';
 import type { Directory, StreamLease } from '../streams/directory.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
 import { inBackground } from '../runtime/in-background.ts';

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { StartRequest } from '../outputs/push/transponder-view.ts';
+import type { StartRequest } from '../outputs/push/transponder-control.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { ClusterDirectory } from './cluster-directory.ts';
 import type { ClusterStore, DrainState } from './cluster-store.ts';

@@ -7,7 +7,7 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-} from '../../src/outputs/push/transponder-view.ts';
+} from '../../src/outputs/push/transponder-control.ts';
 import type { LegView, TransponderView, Verdict } from '../../src/views/push-view.ts';
 
 /** The view of a push for a request, without media, for tests of HTTP and signaling. */

@@ -9,7 +9,7 @@ import type { Recorders } from '../../src/outputs/record/recorders.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
-import type { TransponderControl } from '../../src/outputs/push/transponder-view.ts';
+import type { TransponderControl } from '../../src/outputs/push/transponder-control.ts';
 import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { LiveFeed } from '../../src/api/live/live-feed.ts';

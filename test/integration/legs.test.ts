@@ -10,7 +10,7 @@ import { DestinationPolicy } from '../../src/net/destination-policy.ts';
 import { createLogger } from '../../src/observe/logger.ts';
 import { LateGroups } from '../../src/outputs/late-groups.ts';
 import { Transponder } from '../../src/outputs/push/transponder.ts';
-import type { StartRequest } from '../../src/outputs/push/transponder-view.ts';
+import type { StartRequest } from '../../src/outputs/push/transponder-control.ts';
 import type { Rendition, RenditionEvents } from '../../src/renditions/rendition.ts';
 import { LiveStream } from '../../src/streams/live-stream.ts';
 import { FlvReader } from '../../src/media/containers/flv-reader.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { LiveStream, SenderReport, TrackSubscription } from '../../src/streams/live-stream.ts';
-import type { StartRequest, TransponderControl } from '../../src/outputs/push/transponder-view.ts';
+import type { StartRequest, TransponderControl } from '../../src/outputs/push/transponder-control.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { ClientSessions } from '../../src/sessions/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';

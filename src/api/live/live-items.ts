@@ -1,4 +1,4 @@
-import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
+import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-control.ts';
 import type { ClientSessions } from '../../sessions/client-sessions.ts';
 import type { LiveStream, PublisherMetrics } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';

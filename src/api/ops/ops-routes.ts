@@ -5,7 +5,7 @@ import { GatewayError } from '../../errors.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
+import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-control.ts';
 import { principalOf } from '../authorize.ts';
 import type { Health, PrincipalView, StreamView } from '../openapi/answers.ts';
 import { publicView } from './public-view.ts';

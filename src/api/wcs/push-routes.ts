@@ -11,7 +11,7 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-} from '../../outputs/push/transponder-view.ts';
+} from '../../outputs/push/transponder-control.ts';
 import { principalOf } from '../authorize.ts';
 import { clientGone } from '../client-gone.ts';
 import { publicView } from '../ops/public-view.ts';

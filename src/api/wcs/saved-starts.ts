@@ -5,7 +5,7 @@ import { GatewayError } from '../../errors.ts';
 import { hostOfRtmpUrl, namingField } from '../../net/destination.ts';
 import type { SavedPushes, GroupMember, MemberStart } from '../../outputs/push/saved/saved-pushes.ts';
 import type { SavedDestination } from '../../outputs/push/saved/saved-destinations.ts';
-import type { StartRequest } from '../../outputs/push/transponder-view.ts';
+import type { StartRequest } from '../../outputs/push/transponder-control.ts';
 import { principalOf } from '../authorize.ts';
 import { clientGone } from '../client-gone.ts';
 import { checkSavedUse } from '../ops/destination-routes.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
+import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-control.ts';
 import { AUDIO_CHOICES, VIDEO_CHOICES } from '../../outputs/push/codecs/choices.ts';
 import { MAX_ID_LENGTH } from '../../outputs/push/saved/named-records.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PictureChange, StandbyRequest } from '../../outputs/push/transponder-view.ts';
+import type { PictureChange, StandbyRequest } from '../../outputs/push/transponder-control.ts';
 import { flag, mediaSessionId, must, text, toBoolean, toNumber } from './fields.ts';
 
 /** The fields of standby: in `/push/startup` and `/push/standby`. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { toGatewayError } from '../../errors.ts';
 import type { PlatformCatalogue } from '../../outputs/push/platforms/catalogue.ts';
-import type { StandbyRequest, StartRequest } from '../../outputs/push/transponder-view.ts';
+import type { StandbyRequest, StartRequest } from '../../outputs/push/transponder-control.ts';
 import { parseBody } from './parse-body.ts';
 import { PushOrderSchema, StoredStartSchema } from './schemas.ts';
 import { standbyRequest } from './standby-schemas.ts';

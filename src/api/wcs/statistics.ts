@@ -1,7 +1,7 @@
 import { freemem, totalmem } from 'node:os';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError } from '../../errors.ts';
-import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
+import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-control.ts';
 import type { ClientSessions } from '../../sessions/client-sessions.ts';
 import { requireAllStreams } from '../authorize.ts';
 import { pathOf } from '../error-reply.ts';

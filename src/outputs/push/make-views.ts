@@ -9,7 +9,7 @@ import { codecsView, type CodecDecision } from './codecs/codec-choice.ts';
 import type { LegState } from './leg-state.ts';
 import type { PushSource } from './push-sources.ts';
 import type { BackupMode } from './transponder-state.ts';
-import type { StartRequest } from './transponder-view.ts';
+import type { StartRequest } from './transponder-control.ts';
 
 /** What the view of a push is made of. */
 export interface ViewedPush {

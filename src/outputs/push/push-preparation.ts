@@ -15,7 +15,7 @@ import type { SoundLibrary } from './sound-library.ts';
 import { loadPushSound } from './sound-loading.ts';
 import { requireStandby } from './standby-renditions.ts';
 import type { PushIdentity, TransponderEnvironment, TransponderOptionsAtStart } from './transponder-start.ts';
-import type { StartRequest } from './transponder-view.ts';
+import type { StartRequest } from './transponder-control.ts';
 
 export interface PushPreparationOptions extends PushSourcesOptions {
   readonly registry: StreamRegistry;

@@ -9,7 +9,7 @@ import type { LiveStream } from '../../streams/live-stream.ts';
 import type { PushPlatforms } from './platforms/push-platforms.ts';
 import type { PushRules } from './platforms/push-rules.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
-import type { StandbyRequest, StartRequest } from './transponder-view.ts';
+import type { StandbyRequest, StartRequest } from './transponder-control.ts';
 
 /** What a push sends, and the rules that it is watched by. */
 export interface PushSource {

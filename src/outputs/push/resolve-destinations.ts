@@ -2,7 +2,7 @@ import { toGatewayError } from '../../errors.ts';
 import { renamed, type Destination } from '../../net/destination.ts';
 import { retryRules } from './retry-rules.ts';
 import type { CheckedDestination, TransponderEnvironment } from './transponder-start.ts';
-import type { StartRequest } from './transponder-view.ts';
+import type { StartRequest } from './transponder-control.ts';
 
 /** The fields of a request that name its destinations. */
 const FIELDS = ['rtmpUrl', 'backupUrl'];

@@ -1,6 +1,6 @@
 import type { Backoff } from '../../runtime/async.ts';
 import type { RetryRules } from './leg-state.ts';
-import type { StartRequest } from './transponder-view.ts';
+import type { StartRequest } from './transponder-control.ts';
 
 /**
  * How a push reconnects: what its request says, and otherwise what the settings say. A push that says how often it

@@ -1,5 +1,5 @@
 import type { Settings } from '../../config/schema.ts';
-import type { StandbyRequest } from './transponder-view.ts';
+import type { StandbyRequest } from './transponder-control.ts';
 
 /** The standby of a push whose request says no more than that it wants it. */
 export function standbyDefaults(settings: Settings): StandbyRequest {

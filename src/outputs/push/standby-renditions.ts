@@ -7,7 +7,7 @@ import type { AcquireRendition } from '../../renditions/standby/live-lease.ts';
 import type { StandbyClipSource, StandbyPicture } from '../../renditions/standby/standby-clip.ts';
 import type { MakeFreezeFrames } from '../../renditions/standby/video-splice.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import type { PictureChange, StandbyRequest } from './transponder-view.ts';
+import type { PictureChange, StandbyRequest } from './transponder-control.ts';
 
 export interface StandbyRenditionsOptions {
   readonly registry: StreamRegistry;

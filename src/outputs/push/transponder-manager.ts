@@ -22,7 +22,7 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-} from './transponder-view.ts';
+} from './transponder-control.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 
 export interface TransponderManagerOptions extends PushPreparationOptions {

@@ -1,5 +1,5 @@
 import type { Metrics } from '../../observe/metrics.ts';
-import { listTransponders, type TransponderControl } from './transponder-view.ts';
+import { listTransponders, type TransponderControl } from './transponder-control.ts';
 import { monotonicMsOf } from '../../runtime/wall-clock.ts';
 import type { LegView, TransponderStatus, TransponderView } from '../../views/push-view.ts';
 

@@ -10,7 +10,7 @@ import type { PushMediaOptions, PushSound } from './codecs/push-media.ts';
 import type { RetryRules } from './leg-state.ts';
 import type { LegEnvironment, LegOptions } from './leg-start.ts';
 import type { PushSource } from './push-sources.ts';
-import type { StandbyRequest, StartRequest } from './transponder-view.ts';
+import type { StandbyRequest, StartRequest } from './transponder-control.ts';
 
 /** What all transponders of a gateway share. */
 export interface TransponderEnvironment extends LegEnvironment {

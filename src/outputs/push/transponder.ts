@@ -34,7 +34,7 @@ import {
   type TransponderEvent,
   type TransponderState,
 } from './transponder-state.ts';
-import type { StandbyRequest } from './transponder-view.ts';
+import type { StandbyRequest } from './transponder-control.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
 import type { LegName, TransponderOptions, TransponderView } from '../../views/push-view.ts';

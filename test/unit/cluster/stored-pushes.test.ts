@@ -6,7 +6,7 @@ import { SettingsSchema } from '../../../src/config/schema.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { standbyDefaults } from '../../../src/outputs/push/standby-defaults.ts';
-import type { StartRequest } from '../../../src/outputs/push/transponder-view.ts';
+import type { StartRequest } from '../../../src/outputs/push/transponder-control.ts';
 import { SecretBox } from '../../../src/store/secret-box.ts';
 import { LocalDirectory } from '../../../src/streams/directory.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';

@@ -6,7 +6,7 @@ import { codecExtras, NO_EXTRAS, type ConnectExtras, type ServerCodecs } from '.
 import type { LiveStream } from '../../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../../streams/stream-registry.ts';
 import type { PushPlatforms } from '../platforms/push-platforms.ts';
-import type { StandbyRequest, StartRequest } from '../transponder-view.ts';
+import type { StandbyRequest, StartRequest } from '../transponder-control.ts';
 import {
   chooseCodecs,
   mayPass,

@@ -5,7 +5,7 @@ import type { RenditionLease } from '../../../renditions/encoder-pool.ts';
 import type { Rendition } from '../../../renditions/rendition.ts';
 import type { ServerCodecs } from '../../../rtmp/connect-extras.ts';
 import { sleep, systemClock, type Clock } from '../../../runtime/clock.ts';
-import type { StartRequest } from '../transponder-view.ts';
+import type { StartRequest } from '../transponder-control.ts';
 import type { Platform } from './catalogue.ts';
 import { codecsView, type CodecDecision, type CodecPair } from '../codecs/codec-choice.ts';
 import type { PushCodecs } from '../codecs/push-codecs.ts';

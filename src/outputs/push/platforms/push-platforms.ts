@@ -5,7 +5,7 @@ import type { Logger } from '../../../observe/logger.ts';
 import type { ComplianceOptions } from '../../../renditions/compliance.ts';
 import type { Rendition } from '../../../renditions/rendition.ts';
 import { Ticker } from '../../../runtime/ticker.ts';
-import type { StartRequest } from '../transponder-view.ts';
+import type { StartRequest } from '../transponder-control.ts';
 import type { Platform, PlatformCatalogue } from './catalogue.ts';
 import { createComplianceJudge } from './compliance-judge.ts';
 import { PushRules } from './push-rules.ts';

@@ -11,7 +11,7 @@ import type {
   StandbyRequest,
   StartRequest,
   TransponderControl,
-} from '../transponder-view.ts';
+} from '../transponder-control.ts';
 import type { TransponderView } from '../../../views/push-view.ts';
 
 /** A `StartRequest` without `options`, as this version of the gateway or another one has stored it. */

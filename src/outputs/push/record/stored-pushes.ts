@@ -5,7 +5,7 @@ import { inBackground } from '../../../runtime/in-background.ts';
 import type { SecretBox } from '../../../store/secret-box.ts';
 import type { RecordSet, Store } from '../../../store/store.ts';
 import type { PushIdentity } from '../transponder-start.ts';
-import type { PictureChange, StartRequest } from '../transponder-view.ts';
+import type { PictureChange, StartRequest } from '../transponder-control.ts';
 import {
   continuePush,
   identityOf,

@@ -3,7 +3,7 @@ import { GatewayError } from '../../../errors.ts';
 import type { SecretBox } from '../../../store/secret-box.ts';
 import type { OpenRecords, StoredRecord } from '../../../store/store.ts';
 import { wallClockDate } from '../../../runtime/wall-clock.ts';
-import type { StartRequest } from '../transponder-view.ts';
+import type { StartRequest } from '../transponder-control.ts';
 import { NamedRecords } from './named-records.ts';
 
 const NAMESPACE = 'saved-destinations';

@@ -4,8 +4,8 @@ import { inBackground } from '../../../runtime/in-background.ts';
 import type { LiveStream } from '../../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../../streams/stream-registry.ts';
 import { verdict } from '../platforms/verdict.ts';
-import { listTransponders } from '../transponder-view.ts';
-import type { RequestOrigin, StartRequest, TransponderControl } from '../transponder-view.ts';
+import { listTransponders } from '../transponder-control.ts';
+import type { RequestOrigin, StartRequest, TransponderControl } from '../transponder-control.ts';
 import type { ParseOrder, SavedDestination, SavedDestinations } from './saved-destinations.ts';
 import type { TransponderView, Verdict } from '../../../views/push-view.ts';
 

@@ -6,7 +6,7 @@ import {
   recordOf,
   withView,
 } from '../../../../src/outputs/push/record/push-record.ts';
-import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import type { StartRequest } from '../../../../src/outputs/push/transponder-control.ts';
 
 const request: StartRequest = {
   streamName: 'show',

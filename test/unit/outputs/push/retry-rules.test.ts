@@ -1,6 +1,6 @@
 import t from 'tap';
 import { retryRules } from '../../../../src/outputs/push/retry-rules.ts';
-import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import type { StartRequest } from '../../../../src/outputs/push/transponder-control.ts';
 
 const settings = { enabled: false, attempts: 3, intervalMs: 5000, capMs: 60_000 };
 const rulesOf = (request: Partial<StartRequest>, of = settings) =>

@@ -9,7 +9,7 @@ import { GatewayError } from '../../../../src/errors.ts';
 import { createLogger, silentLogger } from '../../../../src/observe/logger.ts';
 import { StoredPushes, type RestoredPushes } from '../../../../src/outputs/push/record/stored-pushes.ts';
 import type { PushIdentity } from '../../../../src/outputs/push/transponder-start.ts';
-import type { StandbyRequest, StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import type { StandbyRequest, StartRequest } from '../../../../src/outputs/push/transponder-control.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';
 import { openState } from '../../../../src/store/state.ts';

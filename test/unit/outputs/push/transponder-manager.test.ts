@@ -24,7 +24,7 @@ import {
   type TransponderControl,
   type StartRequest,
   type TransponderFilter,
-} from '../../../../src/outputs/push/transponder-view.ts';
+} from '../../../../src/outputs/push/transponder-control.ts';
 import { PlatformCatalogue } from '../../../../src/outputs/push/platforms/catalogue.ts';
 import { PushPlatforms } from '../../../../src/outputs/push/platforms/push-platforms.ts';
 import { LateGroups } from '../../../../src/outputs/late-groups.ts';
@@ -33,7 +33,7 @@ import { TransponderHistory } from '../../../../src/outputs/push/transponder-his
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';
 import { StandbyRenditions } from '../../../../src/outputs/push/standby-renditions.ts';
-import type { StandbyRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import type { StandbyRequest } from '../../../../src/outputs/push/transponder-control.ts';
 import { FakeStandbyClips } from '../../../helpers/fake-standby-clips.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 import { usualCodecs } from '../../../helpers/usual-codecs.ts';

@@ -12,7 +12,7 @@ import { createLogger } from '../../../../src/observe/logger.ts';
 import { LiveStream, type Publisher } from '../../../../src/streams/live-stream.ts';
 import { parseDestination } from '../../../../src/net/destination.ts';
 import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
-import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import type { StartRequest } from '../../../../src/outputs/push/transponder-control.ts';
 import type { PushIdentity, TransponderEnvironment } from '../../../../src/outputs/push/transponder-start.ts';
 import { NAME_HELD_MS } from '../../../../src/outputs/push/leg-state.ts';
 import { Transponder } from '../../../../src/outputs/push/transponder.ts';

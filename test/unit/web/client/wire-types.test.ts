@@ -6,7 +6,7 @@ import { clientTypes } from '../../../../scripts/client-types.ts';
 import type { DestinationView, NewDestinationSchema } from '../../../../src/api/ops/destination-schemas.ts';
 import { FilterSchema, StartSchema } from '../../../../src/api/wcs/schemas.ts';
 import { StandbySwitchSchema } from '../../../../src/api/wcs/standby-schemas.ts';
-import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import type { StartRequest } from '../../../../src/outputs/push/transponder-control.ts';
 import type {
   PictureChange,
   PushRequest,
