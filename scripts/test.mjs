@@ -1,7 +1,7 @@
 // npm test: installs what is missing, checks types and style, then runs the tests. The last line is: N passed, N failed.
 // Environment variables reach the gateways under test: FAST_PATHS=false npm test.
 // Usage: node scripts/test.mjs [--no-install] [quick | typecheck | lint | unit | integration | browser | recovery | timing | faults | FILE.test.ts]...
-// Default: all. `quick`: types, lint and unit tests, with a cache of what was linted.
+// Default: all. `quick`: types, lint and unit tests, with a cache of what was linted and fewer random runs.
 import os from 'node:os';
 import path from 'node:path';
 import { ROOT, setUp } from './setup.mjs';
@@ -28,8 +28,9 @@ async function runAll(names, options) {
   const { node, env } = await setUp('test', options);
   // Hundreds of processes load the same modules.
   const compiled = { NODE_COMPILE_CACHE: path.join(ROOT, 'node_modules/.cache/compiled'), ...env };
-  const context = { root: ROOT, node, env: compiled };
   const quick = names.includes('quick');
+  // Of thousands of random publishers and messages.
+  const context = { root: ROOT, node, env: quick ? { RUNS: '300', ...compiled } : compiled };
   await runWithin(os.availableParallelism(), runs, async (run) => {
     if (run.check) return add(await runCheck(context, run.check, quick));
     await runTestFiles(context, run.files, (result) => {

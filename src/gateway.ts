@@ -286,6 +286,7 @@ async function assemble(
     }),
   );
   const http = await app.listen();
+  overload.start();
   let isClosing = false;
   const processor = new ProcessorShare(() => workers.loads.reduce((sum, { cpuShare }) => sum + cpuShare, 0));
   await cluster?.join({

@@ -48,12 +48,12 @@ export const CHECKS = {
  * @type {Record<string, { load: number, loads?: Record<string, number>, processes?: number }>}
  */
 export const SUITES = {
-  unit: { load: 0.5, processes: 20 },
+  unit: { load: 0.66, processes: 20 },
   // They mostly wait for servers and for media in real time.
   integration: { load: 0.5, loads: { 'standby.test.ts': 1 } },
-  browser: { load: 0.66 },
+  browser: { load: 1 },
   recovery: { load: 0.66 },
-  timing: { load: 0.66 },
+  timing: { load: 1 },
   // Attackers use what they get of both cores. In the others a few processes die and return.
   faults: {
     load: 2,

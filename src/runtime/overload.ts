@@ -26,16 +26,20 @@ export const SAMPLE_MS = 1000;
  */
 export class OverloadMonitor extends EventEmitter<OverloadMonitorEvents> {
   readonly #options: Required<OverloadMonitorOptions>;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #state: OverloadState = NOT_OVERLOADED;
-  #sampledMs: number;
-  #busyMs: number;
+  #sampledMs = 0;
+  #busyMs = 0;
 
   constructor({ now = () => performance.now(), busyMs = eventLoopMs, ...options }: OverloadMonitorOptions) {
     super();
     this.#options = { ...options, now, busyMs };
-    this.#sampledMs = now();
-    this.#busyMs = busyMs();
+  }
+
+  /** Begins to watch, once the gateway serves: its start keeps the event loop busy without any stream. */
+  start(): void {
+    this.#sampledMs = this.#options.now();
+    this.#busyMs = this.#options.busyMs();
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS).unref();
   }
 

@@ -18,8 +18,11 @@ t.teardown(async () => {
   await nginx.stop();
 });
 
-/** Publishes until the end of the test. */
+/** Publishes until the end of the test. On a busy machine a node may be overloaded for some seconds, and then gets no streams. */
 async function publish(t: Test, ...streams: string[]): Promise<void> {
+  await waitFor('nodes that take streams', async () =>
+    (await manager.http('/api/v1/nodes')).body.every((node: { overloaded: boolean }) => !node.overloaded),
+  );
   for (const stream of streams) await publishers.publish(stream, [manager]);
   t.teardown(async () => {
     for (const stream of streams) await publishers.unpublish(stream);
