@@ -48,7 +48,7 @@ export const CHECKS = {
  * @type {Record<string, { load: number, loads?: Record<string, number>, processes?: number }>}
  */
 export const SUITES = {
-  unit: { load: 0.66, processes: 20 },
+  unit: { load: 0.4, processes: 20 },
   // They mostly wait for servers and for media in real time.
   integration: { load: 0.5, loads: { 'standby.test.ts': 1 } },
   browser: { load: 1 },
